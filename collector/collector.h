@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * collector.h: the collector of a heap: its state, and the steps of its work.
+ *
+ * One thread runs all of it (watch.c and the requests in loop.c excepted), in this order for each
+ * epoch e: boundary (epoch.c); increments of e, then decrements of e - 1 (count.c); the verdict on the sets
+ * of the last epoch, last found first (verdict.c); releasing what reached 0 (count.c); the near pass and
+ * a slice of the far pass (near.c, far.c), and preparing the sets they found (set.c); handing freed cells
+ * over. Only count.c writes counts, only verdict.c condemns.
+ *
+ * Source of the algorithm: Bacon, Attanasio, Rajan, Smith, Lee, "A Pure Reference Counting Garbage
+ * Collector", sections 4 and 7, with its errors mended; docs/algorithm.md tells which and why.
+ */
+#ifndef GYRE_COLLECTOR_H
+#define GYRE_COLLECTOR_H
+
+#include "heap.h"
+#include "mutator.h"
+#include "platform/memory.h"
+#include "word.h"
+
+/* A candidate set: members [from, from + count) of `members`. The root of its gathering comes first. */
+struct gyre__set {
+	size_t from, count;
+};
+
+/* How the near pass fares with one kind of candidate. */
+struct gyre__yield {
+	uint32_t stride; /* one candidate in so many is tried */
+	uint32_t tick;
+	uint64_t visited, found; /* since the stride was last looked at */
+};
+
+enum gyre__kind { GYRE_NEWBORN, GYRE_OLD, GYRE_KINDS };
+
+/* Epochs in which an object that is garbage from the start is reclaimed. */
+#define GYRE_YOUNG_EPOCHS 4
+
+enum gyre__far_phase { GYRE_FAR_IDLE, GYRE_FAR_MARK, GYRE_FAR_SCAN };
+
+struct gyre__far {
+	/* Epochs in which an object that is garbage from the start is reclaimed. */
+#define GYRE_YOUNG_EPOCHS 4
+
+enum gyre__far_phase phase;
+	struct gyre__vector visited; /* roots first */
+	size_t roots, head;
+	struct gyre__vector black; /* proven live, their references still to be followed */
+	bool starved; /* no memory for the lists: the pass is given up */
+	uint64_t base_bytes; /* survivors after the last far pass */
+	uint64_t started_ns, ended_ns, spent_ns;
+	uint64_t left; /* candidates left to it since it last began */
+	bool settling; /* its sets are not judged yet */
+};
+
+/* What a thread asks of the collector, and how it waits. Guarded by lock. */
+struct gyre__requests {
+	struct gyre__lock lock;
+	struct gyre__event work; /* the collector waits */
+	struct gyre__event done; /* those who ask wait */
+	bool awake, stop;
+	uint64_t collects_asked, collects_done;
+	bool verify_asked, verify_busy;
+	struct gyre_verify_report *report;
+	gyre_verify_fn found;
+	void *found_arg;
+	enum gyre_status verify_status;
+	uint32_t holds;
+	bool held;
+};
+
+struct gyre__collector {
+	struct gyre_heap *heap;
+	struct gyre__thread thread, watch_thread;
+	struct gyre__requests requests;
+	struct gyre__event watch_event; /* with requests.lock */
+	_Atomic(uint64_t) waiting_since; /* ns; 0: no boundary is being waited for */
+
+	/* What the boundary brought, and what is kept for the next epoch. */
+	struct gyre__chunk *journal_now, *journal_before;
+	struct gyre__chunk *births_now, *births_before;
+	struct gyre__chunk *snapshots_before;
+	struct gyre__chunk *empties; /* to be returned to mutators */
+	size_t empties_count;
+	bool idle; /* the last epoch brought nothing */
+
+	void *released; /* objects whose references are still to be given up */
+	struct gyre__slab *touched; /* slabs with freed cells */
+	struct gyre__vector young, aged; /* candidates; bit 0: a newborn */
+	struct gyre__vector visited, stack; /* of the near pass, and of gathering */
+	struct gyre__yield yields[GYRE_KINDS];
+	struct gyre__vector members;
+	struct gyre__set *sets;
+	size_t sets_count, sets_room;
+	size_t refused; /* sets refused by the last verdict */
+	bool thorough; /* a full collection is being made */
+	struct gyre__far far;
+
+	/* Bytes allocated up to each of the last epochs: what is younger is no survivor yet. */
+	uint64_t allocated_at[GYRE_YOUNG_EPOCHS];
+	uint64_t boundary_ns; /* when the last one was complete */
+	uint64_t trimmed_ns;
+	uint64_t idle_ns; /* how long to wait for nothing */
+};
+
+/* epoch.c */
+void gyre__epoch_turn(struct gyre__collector *c);
+
+/* count.c */
+void gyre__increment(struct gyre__collector *c, void *object);
+void gyre__decrement(struct gyre__collector *c, void *object, enum gyre__kind kind);
+void gyre__count_increments(struct gyre__collector *c);
+void gyre__count_decrements(struct gyre__collector *c);
+void gyre__count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain);
+/* Counts 0 without being released yet: a member of a set that was refused. */
+void gyre__release(struct gyre__collector *c, void *object, uint64_t *word);
+/* Gives up the references of all released objects, and of what that releases. */
+void gyre__drain(struct gyre__collector *c);
+/* Makes object a candidate, if it is none. */
+void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word, enum gyre__kind kind);
+
+/* reclaim.c */
+void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word);
+/* Frees the object if it is released, its references given up, and no list holds it any more. */
+void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word);
+void gyre__flush(struct gyre__collector *c);
+/* Keeps some of a chain of chunks for mutators, and gives the rest back. */
+void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain);
+
+/* set.c */
+/* Gathers what is GRAY and reachable from root into a new set; visits only objects that have, or have
+ * not, the flag IN_TRACE as in_trace says. The number of members; 0 without memory. */
+size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace);
+/* Sigma preparation of the sets from number first on. */
+void gyre__sets_prepare(struct gyre__collector *c, size_t first);
+
+/* verdict.c */
+void gyre__judge(struct gyre__collector *c);
+
+/* near.c, far.c */
+void gyre__near_pass(struct gyre__collector *c);
+void gyre__far_begin(struct gyre__collector *c);
+/* Goes on with the far pass until it ends or, unless whole, a boundary is due. */
+void gyre__far_slice(struct gyre__collector *c, bool whole);
+void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word);
+
+/* pace.c */
+bool gyre__boundary_due(struct gyre__collector *c);
+bool gyre__far_due(struct gyre__collector *c);
+uint64_t gyre__surviving_bytes(const struct gyre__collector *c);
+bool gyre__work_pending(const struct gyre__collector *c);
+void gyre__wait_for_work(struct gyre__collector *c);
+
+/* loop.c */
+void gyre__cycle(struct gyre__collector *c);
+
+/* verify.c */
+void gyre__serve_verify(struct gyre__collector *c);
+
+/* watch.c */
+void gyre__watch(void *collector);
+
+#endif

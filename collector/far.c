@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * far.c: the far pass: trial deletion from all purple objects at once, without a budget. Collector thread.
+ *
+ * It runs when the surviving heap has grown by a set share, as a tracing collector would, so its cost for
+ * each allocated object is constant. It goes on over several epochs: whenever a boundary is due it stops
+ * where it is, the epoch is counted, and it goes on. Nothing it concludes from such a mixture of moments
+ * needs to be right, as the sigma and delta tests judge what it finds; but nothing may be lost by it:
+ *
+ * - An object in its list is not freed before the pass ends (IN_TRACE).
+ * - PURPLE is cleared when the pass begins, not when an object is found live; and while it runs, an
+ *   increment makes its target purple as a decrement does. So whatever changed since it began, and
+ *   might have been judged by what it was before, is a candidate of the next pass.
+ * - An increment of a visited object is an outside reference to the trial.
+ */
+#include "edge.h"
+
+/* Objects between two looks at the clock of boundaries, and depth of the prefetch queue. */
+#define SLICE 512
+/* A slice goes on for so long even when a boundary is due: a collector that is behind must not starve
+ * the pass that would give it memory back. */
+#define SLICE_NS_LEAST 1000000
+#define DEPTH 16
+
+struct marking {
+	struct gyre__collector *c;
+	void *queue[DEPTH]; /* children whose words are being fetched */
+	unsigned at;
+};
+
+static bool begin_slab(struct gyre__slab *slab, void *collector)
+{
+	struct gyre__collector *c = collector;
+	uint64_t *words = gyre__words(slab);
+	uint32_t cell;
+
+	for (cell = 0; cell < slab->shape.cells; cell++) {
+		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], slab))
+			continue;
+		if (!gyre__vector_push(&c->far.visited, gyre__cell(slab, cell))) {
+			c->far.starved = true; /* the rest stay purple */
+			return false;
+		}
+		words[cell] = gyre__crc_from_rc(words[cell] & ~(GYRE_PURPLE | GYRE_TRACE)) |
+			      GYRE_GRAY | GYRE_IN_TRACE;
+	}
+	return true;
+}
+
+/* The lists of young candidates are not needed: the pass finds all purple objects by itself. */
+static void empty_list(struct gyre__collector *c, struct gyre__vector *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		void *object = (void *)((uintptr_t)list->items[i] & ~(uintptr_t)1);
+		uint64_t *word = gyre__word_of(object);
+
+		*word &= ~GYRE_IN_YOUNG;
+		gyre__unlisted(c, object, word);
+	}
+	gyre__vector_reset(list);
+}
+
+void gyre__far_begin(struct gyre__collector *c)
+{
+	struct gyre__far *far = &c->far;
+
+	GYRE_ASSERT(far->phase == GYRE_FAR_IDLE && far->visited.count == 0);
+	far->started_ns = gyre__now_ns();
+	far->spent_ns = 0;
+	far->starved = false;
+	far->left = 0;
+	empty_list(c, &c->young);
+	empty_list(c, &c->aged);
+	gyre__slabs_each(c->heap, begin_slab, c);
+	far->roots = far->visited.count;
+	far->head = 0;
+	far->phase = GYRE_FAR_MARK;
+	gyre__counter_add(&c->heap->counted.far_passes, 1);
+}
+
+static void mark_child(struct gyre__collector *c, void *child)
+{
+	struct gyre__slab *slab = gyre__slab_of(child);
+	uint64_t *word = gyre__words(slab) + gyre__cell_index(slab, child);
+
+	if (!gyre__traceable(*word, slab))
+		return;
+	if (!(*word & GYRE_IN_TRACE)) {
+		if (!gyre__vector_push(&c->far.visited, child)) {
+			c->far.starved = true;
+			return;
+		}
+		*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_GRAY | GYRE_IN_TRACE;
+	}
+	if (gyre__crc(*word) > 0)
+		*word -= GYRE_CRC_ONE;
+}
+
+static void queue_child(void *marking, void *child)
+{
+	struct marking *m = marking;
+	void *ripe = m->queue[m->at];
+
+	__builtin_prefetch(gyre__word_of(child), 1);
+	m->queue[m->at] = child;
+	m->at = (m->at + 1) % DEPTH;
+	if (ripe != NULL)
+		mark_child(m->c, ripe);
+}
+
+static void empty_queue(struct marking *m)
+{
+	unsigned i;
+
+	for (i = 0; i < DEPTH; i++) {
+		void *ripe = m->queue[m->at];
+
+		m->queue[m->at] = NULL;
+		m->at = (m->at + 1) % DEPTH;
+		if (ripe != NULL)
+			mark_child(m->c, ripe);
+	}
+}
+
+/* Looks into up to SLICE visited objects. */
+static void mark_some(struct gyre__collector *c)
+{
+	struct marking m = { .c = c };
+	struct gyre__vector *visited = &c->far.visited;
+	unsigned n;
+
+	for (n = 0; n < SLICE && c->far.head < visited->count; n++) {
+		void *object = visited->items[c->far.head++];
+
+		if (c->far.head + DEPTH < visited->count)
+			__builtin_prefetch(visited->items[c->far.head + DEPTH]);
+		if (!(*gyre__word_of(object) & GYRE_RELEASED))
+			gyre__each_edge(c, object, queue_child, &m);
+		/* The queue may still hold what would make the list longer. */
+		if (c->far.head == visited->count)
+			empty_queue(&m);
+	}
+	empty_queue(&m);
+}
+
+static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	*word &= ~GYRE_TRACE;
+	if (!gyre__vector_push(&c->far.black, object))
+		c->far.starved = true;
+}
+
+static void blacken_child(void *collector, void *child)
+{
+	uint64_t *word = gyre__word_of(child);
+
+	if (gyre__is_gray(*word) && *word & GYRE_IN_TRACE)
+		blacken(collector, child, word);
+}
+
+/* An object was incremented while the pass is under way. */
+void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	/* A newborn becomes purple when its birth is over. */
+	if (gyre__is_newborn(*word))
+		return;
+	if (!gyre__slab_of(object)->acyclic)
+		gyre__suspect(c, object, word, GYRE_OLD);
+	if (!(*word & GYRE_IN_TRACE) || !gyre__is_gray(*word))
+		return;
+	if (c->far.phase == GYRE_FAR_SCAN)
+		blacken(c, object, word);
+	else if (gyre__crc(*word) < GYRE_COUNT_MAX)
+		*word += GYRE_CRC_ONE;
+}
+
+/* Follows what is live, or looks at up to SLICE visited objects for more of it. */
+static void scan_some(struct gyre__collector *c)
+{
+	struct gyre__far *far = &c->far;
+	unsigned n;
+
+	for (n = 0; n < SLICE; n++) {
+		if (far->black.count > 0) {
+			void *object = far->black.items[--far->black.count];
+
+			if (!(*gyre__word_of(object) & GYRE_RELEASED))
+				gyre__each_edge(c, object, blacken_child, c);
+		} else if (far->head < far->visited.count) {
+			void *object = far->visited.items[far->head++];
+			uint64_t *word = gyre__word_of(object);
+
+			if (far->head + DEPTH < far->visited.count)
+				__builtin_prefetch(
+					gyre__word_of(far->visited.items[far->head + DEPTH]));
+			if (gyre__is_gray(*word) && gyre__crc(*word) > 0)
+				blacken(c, object, word);
+		} else {
+			return;
+		}
+	}
+}
+
+/* Takes every object out of the pass's list. */
+static void clear(struct gyre__collector *c)
+{
+	struct gyre__vector *visited = &c->far.visited;
+	size_t i;
+
+	for (i = 0; i < visited->count; i++) {
+		uint64_t *word = gyre__word_of(visited->items[i]);
+
+		if (i + DEPTH < visited->count)
+			__builtin_prefetch(gyre__word_of(visited->items[i + DEPTH]), 1);
+		*word &= ~(GYRE_IN_TRACE | GYRE_TRACE);
+		/* A pass that was given up has proven nothing: its roots are candidates again. */
+		if (c->far.starved && i < c->far.roots && !(*word & GYRE_RELEASED))
+			*word |= GYRE_PURPLE;
+		gyre__unlisted(c, visited->items[i], word);
+	}
+	gyre__vector_reset(visited);
+	gyre__vector_reset(&c->far.black);
+}
+
+static void end(struct gyre__collector *c)
+{
+	struct gyre__far *far = &c->far;
+	size_t i, first = c->sets_count;
+
+	gyre__counter_add(&c->heap->counted.far_traced, far->visited.count);
+	if (!far->starved)
+		for (i = 0; i < far->roots; i++)
+			if (gyre__is_gray(*gyre__word_of(far->visited.items[i])))
+				gyre__set_gather(c, far->visited.items[i], GYRE_IN_TRACE);
+	far->phase = GYRE_FAR_IDLE;
+	clear(c);
+	gyre__sets_prepare(c, first);
+	gyre__vector_reset(&c->stack);
+	far->settling = true;
+	far->ended_ns = gyre__now_ns();
+}
+
+void gyre__far_slice(struct gyre__collector *c, bool whole)
+{
+	struct gyre__far *far = &c->far;
+	uint64_t start = gyre__now_ns();
+
+	while (far->phase != GYRE_FAR_IDLE) {
+		if (far->starved) {
+			end(c);
+		} else if (far->phase == GYRE_FAR_MARK) {
+			if (far->head < far->visited.count) {
+				mark_some(c);
+			} else {
+				far->head = 0;
+				far->phase = GYRE_FAR_SCAN;
+			}
+		} else if (far->head < far->visited.count || far->black.count > 0) {
+			scan_some(c);
+		} else {
+			end(c);
+		}
+		if (!whole && gyre__boundary_due(c) && gyre__now_ns() - start > SLICE_NS_LEAST)
+			break;
+	}
+	far->spent_ns += gyre__now_ns() - start;
+}

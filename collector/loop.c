@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * loop.c: the collector thread, and what other threads ask of it. The functions that runtime/ calls
+ * (to_collector.h) run on the caller's thread and only leave a request and wait.
+ *
+ * Invariant: requests are served between two cycles, when no set is half judged and no list half walked;
+ * a far pass may be under way.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector.h"
+#include "pressure.h"
+#include "to_collector.h"
+
+#define TRIM_NS 100000000u
+#define WATCH_STACK ((size_t)128 << 10)
+/* A full collection gives up when sets were refused in so many passes: mutators that keep changing what
+ * it looks at can do that for ever. */
+#define ROUNDS_MAX 64
+
+static uint64_t lap(uint64_t *since, gyre__counter *spent)
+{
+	uint64_t now = gyre__now_ns();
+
+	gyre__counter_add(spent, now - *since);
+	*since = now;
+	return now;
+}
+
+/* What was counted up goes back to mutators; what is to be counted down waits an epoch. */
+static void turn_over(struct gyre__collector *c)
+{
+	gyre__recycle(c, c->journal_before);
+	gyre__recycle(c, c->births_before);
+	gyre__recycle(c, c->snapshots_before);
+	c->idle = c->journal_now == NULL && c->births_now == NULL;
+	c->journal_before = c->journal_now;
+	c->births_before = c->births_now;
+	c->snapshots_before = NULL;
+	c->journal_now = c->births_now = NULL;
+}
+
+void gyre__cycle(struct gyre__collector *c)
+{
+	struct gyre__collector_counters *counted = &c->heap->counted;
+	uint64_t at;
+
+	c->allocated_at[gyre__counter_get(&counted->epochs) % GYRE_YOUNG_EPOCHS] =
+		gyre__counter_get(&counted->bytes_allocated);
+	gyre__epoch_turn(c);
+	at = c->boundary_ns;
+	gyre__count_increments(c);
+	gyre__count_decrements(c);
+	turn_over(c);
+	lap(&at, &counted->count_ns);
+	gyre__drain(c);
+	lap(&at, &counted->release_ns);
+	gyre__judge(c);
+	lap(&at, &counted->verdict_ns);
+	gyre__drain(c);
+	lap(&at, &counted->release_ns);
+	gyre__flush(c);
+	gyre__pressure_relieve(c->heap);
+	lap(&at, &counted->flush_ns);
+	if (!c->thorough)
+		gyre__near_pass(c);
+	lap(&at, &counted->near_ns);
+	if (gyre__far_due(c))
+		gyre__far_begin(c);
+	gyre__far_slice(c, false);
+	lap(&at, &counted->far_ns);
+	if (at - c->trimmed_ns > TRIM_NS) {
+		gyre__slabs_trim(c->heap);
+		c->trimmed_ns = at;
+	}
+	gyre__flush(c);
+	lap(&at, &counted->flush_ns);
+	gyre__counter_set(&counted->collector_ns, gyre__cpu_ns());
+}
+
+/*
+ * Everything that is garbage now: two boundaries apply all decrements that were journalled before, a
+ * far pass finds the cycles, one more boundary judges them. Only a set that was refused, because
+ * mutators were at something that it reached, calls for another pass.
+ */
+static void collect_fully(struct gyre__collector *c)
+{
+	unsigned round;
+
+	c->thorough = true;
+	while (c->far.phase != GYRE_FAR_IDLE)
+		gyre__cycle(c);
+	gyre__cycle(c);
+	gyre__cycle(c);
+	for (round = 0; round < ROUNDS_MAX; round++) {
+		gyre__far_begin(c);
+		gyre__far_slice(c, false);
+		while (c->far.phase != GYRE_FAR_IDLE)
+			gyre__cycle(c);
+		gyre__cycle(c);
+		if (c->refused == 0)
+			break;
+	}
+	c->thorough = false;
+	if (round == ROUNDS_MAX)
+		gyre__log(c->heap, GYRE_LOG_WARNING,
+			  "a full collection gave up on sets that mutators kept changing");
+}
+
+static void serve_collects(struct gyre__collector *c)
+{
+	struct gyre__requests *r = &c->requests;
+	uint64_t asked;
+
+	gyre__lock_take(&r->lock);
+	asked = r->collects_asked;
+	gyre__lock_drop(&r->lock);
+	if (asked == r->collects_done)
+		return;
+	collect_fully(c);
+	gyre__lock_take(&r->lock);
+	r->collects_done = asked;
+	gyre__event_signal(&r->done);
+	gyre__lock_drop(&r->lock);
+}
+
+static void stand_still(struct gyre__collector *c)
+{
+	struct gyre__requests *r = &c->requests;
+
+	gyre__lock_take(&r->lock);
+	while (r->holds > 0 && !r->stop) {
+		r->held = true;
+		gyre__event_signal(&r->done);
+		gyre__event_wait(&r->work, &r->lock, GYRE_FOREVER);
+	}
+	r->held = false;
+	gyre__lock_drop(&r->lock);
+}
+
+static bool stopped(struct gyre__collector *c)
+{
+	bool stop;
+
+	gyre__lock_take(&c->requests.lock);
+	stop = c->requests.stop;
+	gyre__lock_drop(&c->requests.lock);
+	return stop;
+}
+
+static void run(void *collector)
+{
+	struct gyre__collector *c = collector;
+
+	while (!stopped(c)) {
+		if (c->far.phase == GYRE_FAR_IDLE)
+			gyre__wait_for_work(c);
+		stand_still(c);
+		gyre__serve_verify(c);
+		serve_collects(c);
+		if (!stopped(c))
+			gyre__cycle(c);
+	}
+}
+
+static bool init(struct gyre__collector *c)
+{
+	struct gyre__requests *r = &c->requests;
+	size_t kind;
+
+	for (kind = 0; kind < GYRE_KINDS; kind++)
+		c->yields[kind].stride = 1;
+	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
+	c->idle_ns = c->heap->options.epoch_ns;
+	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
+	       gyre__event_init(&r->done) && gyre__event_init(&c->watch_event) &&
+	       /* Room that the first passes, and passes without memory, can count on. */
+	       gyre__vector_grow(&c->young) && gyre__vector_grow(&c->aged) &&
+	       gyre__vector_grow(&c->visited) && gyre__vector_grow(&c->stack) &&
+	       gyre__vector_grow(&c->members) && gyre__vector_grow(&c->far.visited) &&
+	       gyre__vector_grow(&c->far.black);
+}
+
+static void release_all(struct gyre__collector *c)
+{
+	struct gyre__vector *vectors[] = { &c->young,   &c->aged,        &c->visited,  &c->stack,
+					   &c->members, &c->far.visited, &c->far.black };
+	size_t i;
+
+	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+		gyre__vector_destroy(vectors[i]);
+	gyre__chunk_give(c->heap, c->journal_before);
+	gyre__chunk_give(c->heap, c->births_before);
+	gyre__chunk_give(c->heap, c->snapshots_before);
+	gyre__chunk_give(c->heap, c->empties);
+	free(c->sets);
+	gyre__event_destroy(&c->watch_event);
+	gyre__event_destroy(&c->requests.work);
+	gyre__event_destroy(&c->requests.done);
+	gyre__lock_destroy(&c->requests.lock);
+	free(c);
+}
+
+enum gyre_status gyre__collector_start(struct gyre_heap *heap)
+{
+	struct gyre__collector *c = calloc(1, sizeof(*c));
+	char name[16];
+
+	if (c == NULL)
+		return GYRE_NO_MEMORY;
+	c->heap = heap;
+	heap->collector = c;
+	if (!init(c)) {
+		release_all(c);
+		return GYRE_NO_MEMORY;
+	}
+	memcpy(name, heap->name, sizeof(name));
+	name[13] = 0;
+	if (!gyre__thread_start(&c->thread, name, heap->options.collector_stack, run, c)) {
+		release_all(c);
+		return GYRE_NO_THREAD;
+	}
+	strcat(name, "/w");
+	if (!gyre__thread_start(&c->watch_thread, name, WATCH_STACK, gyre__watch, c)) {
+		gyre__collector_stop(heap);
+		return GYRE_NO_THREAD;
+	}
+	return GYRE_OK;
+}
+
+void gyre__collector_stop(struct gyre_heap *heap)
+{
+	struct gyre__collector *c = heap->collector;
+
+	gyre__lock_take(&c->requests.lock);
+	c->requests.stop = true;
+	gyre__event_signal(&c->requests.work);
+	gyre__event_signal(&c->watch_event);
+	gyre__lock_drop(&c->requests.lock);
+	gyre__thread_join(&c->thread);
+	gyre__thread_join(&c->watch_thread);
+	release_all(c);
+	heap->collector = NULL;
+}
+
+void gyre__collector_wake(struct gyre_heap *heap)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+
+	gyre__lock_take(&r->lock);
+	if (!r->awake) {
+		r->awake = true;
+		gyre__event_signal(&r->work);
+	}
+	gyre__lock_drop(&r->lock);
+}
+
+void gyre__collector_collect(struct gyre_heap *heap)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+	uint64_t ticket;
+
+	gyre__lock_take(&r->lock);
+	/* A collection that has begun may have passed what is garbage now: only one that begins later
+	 * serves this ticket, as it reads collects_asked before it begins. */
+	ticket = ++r->collects_asked;
+	gyre__event_signal(&r->work);
+	while (r->collects_done < ticket)
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	gyre__lock_drop(&r->lock);
+}
+
+enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
+					gyre_verify_fn found, void *arg)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+	enum gyre_status status;
+
+	gyre__lock_take(&r->lock);
+	while (r->verify_busy)
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	r->verify_busy = r->verify_asked = true;
+	r->report = report;
+	r->found = found;
+	r->found_arg = arg;
+	gyre__event_signal(&r->work);
+	while (r->verify_asked)
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	status = r->verify_status;
+	r->verify_busy = false;
+	gyre__event_signal(&r->done);
+	gyre__lock_drop(&r->lock);
+	return status;
+}
+
+void gyre__collector_hold(struct gyre_heap *heap)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+
+	gyre__lock_take(&r->lock);
+	r->holds++;
+	gyre__event_signal(&r->work);
+	while (!r->held)
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	gyre__lock_drop(&r->lock);
+}
+
+void gyre__collector_let_go(struct gyre_heap *heap)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+
+	gyre__lock_take(&r->lock);
+	r->holds--;
+	gyre__event_signal(&r->work);
+	gyre__lock_drop(&r->lock);
+}

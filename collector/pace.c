@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pace.c: when a boundary is due, when a far pass is, and how the collector waits. Collector thread.
+ *
+ * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is unfinished
+ * work and epoch_ns have passed, or when it is asked for. A heap in which nothing happens is looked at
+ * less and less often. A far pass comes when what survived has grown by far_percent, or, so that no
+ * garbage stays for ever in a heap that does not grow, after a time that keeps its share of the
+ * processor below 1 in FAR_REST.
+ */
+#include "collector.h"
+
+#define IDLE_NS_MAX 1000000000u
+#define FAR_REST 20
+#define FAR_REST_NS_LEAST 1000000000u
+
+static bool asked(const struct gyre__requests *r)
+{
+	return r->stop || r->awake || r->collects_asked != r->collects_done || r->verify_asked ||
+	       r->holds > 0;
+}
+
+bool gyre__boundary_due(struct gyre__collector *c)
+{
+	const struct gyre_options *o = &c->heap->options;
+	uint64_t volume = atomic_load_explicit(&c->heap->pressure.volume, memory_order_relaxed);
+	bool due;
+
+	if (volume >= o->epoch_bytes || gyre__now_ns() - c->boundary_ns >= o->epoch_ns)
+		return true;
+	gyre__lock_take(&c->requests.lock);
+	due = asked(&c->requests) && !c->thorough;
+	gyre__lock_drop(&c->requests.lock);
+	return due;
+}
+
+uint64_t gyre__surviving_bytes(const struct gyre__collector *c)
+{
+	uint64_t epochs = gyre__counter_get(&c->heap->counted.epochs);
+	uint64_t old = c->allocated_at[epochs % GYRE_YOUNG_EPOCHS];
+	uint64_t reclaimed = gyre__counter_get(&c->heap->counted.bytes_reclaimed);
+
+	/* If all that was reclaimed was old; a lower bound. */
+	return old > reclaimed ? old - reclaimed : 0;
+}
+
+bool gyre__far_due(struct gyre__collector *c)
+{
+	const struct gyre_options *o = &c->heap->options;
+	struct gyre__far *far = &c->far;
+	uint64_t live = gyre__surviving_bytes(c);
+	uint64_t rest = far->spent_ns * FAR_REST;
+
+	if (far->phase != GYRE_FAR_IDLE || far->settling || c->thorough || far->left == 0)
+		return false;
+	if (live > far->base_bytes + far->base_bytes / 100 * o->far_percent + 2 * o->epoch_bytes)
+		return true;
+	if (rest < FAR_REST_NS_LEAST)
+		rest = FAR_REST_NS_LEAST;
+	return gyre__now_ns() - far->ended_ns >= rest;
+}
+
+bool gyre__work_pending(const struct gyre__collector *c)
+{
+	return c->journal_before != NULL || c->births_before != NULL || c->young.count > 0 ||
+	       c->aged.count > 0 || c->sets_count > 0 || c->far.phase != GYRE_FAR_IDLE;
+}
+
+void gyre__wait_for_work(struct gyre__collector *c)
+{
+	struct gyre__requests *r = &c->requests;
+	uint64_t least = c->heap->options.epoch_ns, now = gyre__now_ns(), until;
+
+	if (gyre__work_pending(c) || !c->idle)
+		c->idle_ns = least;
+	else if (c->idle_ns < IDLE_NS_MAX)
+		c->idle_ns *= 2;
+	until = c->boundary_ns + c->idle_ns;
+	gyre__lock_take(&r->lock);
+	while (!asked(r) && now < until) {
+		gyre__event_wait(&r->work, &r->lock, until - now);
+		now = gyre__now_ns();
+	}
+	r->awake = false;
+	gyre__lock_drop(&r->lock);
+}

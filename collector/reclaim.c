@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * reclaim.c: freeing cells and recycling chunks. Collector thread.
+ *
+ * Invariants: a cell is freed once, when it is dead and in none of the collector's lists; its word is 0
+ * from then on. Freed cells are marked in their slab's bitmap of freed ones and become vacant in batches,
+ * once an epoch, so the lock that mutators take is held briefly.
+ */
+#include "collector.h"
+#include "platform/tsan.h"
+#include "poison.h"
+#include "type.h"
+
+#define EMPTIES_KEPT 512
+
+void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	struct gyre__collector_counters *counted = &c->heap->counted;
+	struct gyre__slab *slab = gyre__slab_of(object);
+	uint32_t cell = gyre__cell_index(slab, object);
+
+	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
+	*word = 0;
+	gyre__counter_add(&counted->objects_reclaimed, 1);
+	gyre__counter_add(&counted->bytes_reclaimed, gyre__cell_bytes(slab));
+	if (slab->class != NULL) {
+		if (c->heap->options.flags & GYRE_POISON)
+			gyre__poison_fill(object, slab->shape.cell_bytes);
+		GYRE_ASAN_POISON(object, slab->shape.cell_bytes);
+	}
+	gyre__freed(slab)[cell / 64] |= (uint64_t)1 << cell % 64;
+	slab->freed_count++;
+	if (!slab->is_touched) {
+		slab->is_touched = 1;
+		slab->touched = c->touched;
+		c->touched = slab;
+	}
+}
+
+void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	if (*word & GYRE_RELEASED && !(*word & GYRE_LISTED))
+		gyre__free_cell(c, object, word);
+}
+
+void gyre__flush(struct gyre__collector *c)
+{
+	if (c->touched != NULL)
+		c->touched = gyre__slabs_flush(c->heap, c->touched);
+}
+
+void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain)
+{
+	struct gyre__chunk *kept = NULL;
+
+	while (chain != NULL && c->empties_count < EMPTIES_KEPT) {
+		kept = chain;
+		chain = chain->next;
+		kept->next = c->empties;
+		c->empties = kept;
+		c->empties_count++;
+	}
+	gyre__chunk_give(c->heap, chain);
+}

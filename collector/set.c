@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * set.c: candidate sets: gathering what a trial left GRAY, and sigma preparation. Collector thread.
+ *
+ * Invariants: a member is IN_SET from its gathering to the verdict and is never freed in between. All
+ * sets of one verdict come from the passes of one epoch, and each was prepared before the boundary
+ * after which it is judged began. From preparation on a member is ORANGE until something touches it.
+ */
+#include <stdlib.h>
+
+#include "edge.h"
+
+struct gathering {
+	struct gyre__collector *c;
+	uint64_t in_trace; /* of the objects to gather: IN_TRACE or 0 */
+	bool failed;
+};
+
+/* Takes an object into the set and leaves its references to be followed. */
+static void take(struct gathering *g, void *object, uint64_t *word)
+{
+	if (!gyre__vector_push(&g->c->members, object)) {
+		g->failed = true;
+		return;
+	}
+	*word = (*word & ~(GYRE_TRACE | GYRE_IN_TRACE)) | GYRE_IN_SET | g->in_trace;
+	if (!gyre__vector_push(&g->c->stack, object))
+		g->failed = true;
+}
+
+static void take_child(void *gathering, void *child)
+{
+	struct gathering *g = gathering;
+	uint64_t *word = gyre__word_of(child);
+
+	if (gyre__is_gray(*word) && (*word & GYRE_IN_TRACE) == g->in_trace && !g->failed)
+		take(g, child, word);
+}
+
+static bool add_set(struct gyre__collector *c, size_t from)
+{
+	if (c->sets_count == c->sets_room) {
+		size_t room = c->sets_room == 0 ? 256 : c->sets_room * 2;
+		struct gyre__set *sets = realloc(c->sets, room * sizeof(*sets));
+
+		if (sets == NULL)
+			return false;
+		c->sets = sets;
+		c->sets_room = room;
+	}
+	c->sets[c->sets_count++] = (struct gyre__set){ from, c->members.count - from };
+	gyre__counter_add(&c->heap->counted.sets_found, 1);
+	return true;
+}
+
+/* Without memory for the whole set there is none: its root stays a candidate for a later pass. */
+static void abandon(struct gyre__collector *c, size_t from)
+{
+	size_t i;
+
+	for (i = from; i < c->members.count; i++)
+		*gyre__word_of(c->members.items[i]) &= ~GYRE_IN_SET;
+	if (from < c->members.count)
+		*gyre__word_of(c->members.items[from]) |= GYRE_PURPLE;
+	c->members.count = from;
+	c->far.left++;
+}
+
+size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace)
+{
+	struct gathering g = { c, in_trace, false };
+	size_t from = c->members.count;
+
+	c->stack.count = 0;
+	take(&g, root, gyre__word_of(root));
+	while (c->stack.count > 0 && !g.failed)
+		gyre__each_edge(c, c->stack.items[--c->stack.count], take_child, &g);
+	if (g.failed || !add_set(c, from)) {
+		abandon(c, from);
+		return 0;
+	}
+	return c->members.count - from;
+}
+
+static void subtract(void *unused, void *child)
+{
+	uint64_t *word = gyre__word_of(child);
+
+	(void)unused;
+	if (!gyre__is_red(*word))
+		return;
+	if (gyre__crc(*word) > 0)
+		*word -= GYRE_CRC_ONE;
+	else
+		/* More edges than counts: one was made after the boundary. The set is refused. */
+		*word &= ~GYRE_ORANGE;
+}
+
+static void prepare(struct gyre__collector *c, const struct gyre__set *set)
+{
+	void **members = c->members.items + set->from;
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		uint64_t *word = gyre__word_of(members[i]);
+
+		*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
+	}
+	for (i = 0; i < set->count; i++) {
+		if (i + 8 < set->count)
+			__builtin_prefetch(members[i + 8]);
+		gyre__each_edge(c, members[i], subtract, NULL);
+	}
+	for (i = 0; i < set->count; i++)
+		*gyre__word_of(members[i]) &= ~GYRE_TRACE;
+}
+
+void gyre__sets_prepare(struct gyre__collector *c, size_t first)
+{
+	size_t i;
+
+	for (i = first; i < c->sets_count; i++)
+		prepare(c, &c->sets[i]);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * heap.h: opening, closing, collecting and checking a heap.
+ *
+ * A heap is a value: a process may have several, nothing is global, nothing is read from the
+ * environment. Each heap has one collector thread (named, all signals blocked) and one that watches
+ * over it and only ever sleeps and writes to the log. An object belongs to one heap; a slot never
+ * refers to an object of another heap.
+ */
+#ifndef GYRE_HEAP_H
+#define GYRE_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gyre/status.h>
+
+struct gyre_heap;
+struct gyre_mutator;
+
+enum gyre_log_level { GYRE_LOG_ERROR, GYRE_LOG_WARNING, GYRE_LOG_NOTE };
+
+/*
+ * The host's log. text is one line without a newline, valid during the call. Called from any thread
+ * of gyre or from an attached thread, never with a lock of gyre held; it must not call gyre.
+ */
+typedef void (*gyre_log_fn)(void *arg, enum gyre_log_level level, const char *text);
+
+enum gyre_heap_flags {
+	/* Freed cells are filled with a pattern that is checked when they are used again: a write
+	 * to a freed object is counted and logged. Costs a write and a read of each freed cell. */
+	GYRE_POISON = 1,
+};
+
+/* Set up by gyre_options_init, then changed as wanted. A field that is 0 means its default. */
+struct gyre_options {
+	size_t size;          /* sizeof(struct gyre_options) as the caller was compiled */
+	const char *name;     /* shown in thread names and logs, copied; default "gyre" */
+	size_t heap_limit;    /* bytes of cells, hard; default none */
+	size_t journal_limit; /* bytes of journals, hard; default 512 MiB */
+	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB */
+	uint64_t epoch_ns;    /* longest time between boundaries while there is work; 10 ms */
+	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
+	uint64_t delay_ns;    /* longest delay of one safe point by back-pressure; 20 ms */
+	uint32_t near_budget; /* objects a near pass visits for one candidate; 64 */
+	uint32_t far_percent; /* growth of the surviving heap that calls for a far pass; 50 */
+	size_t collector_stack; /* bytes of stack of the collector thread; 256 KiB */
+	unsigned flags;         /* enum gyre_heap_flags */
+	gyre_log_fn log;        /* default: none */
+	void *log_arg;
+};
+
+/* Sets size and leaves every other field at its default. Any thread. */
+GYRE_API void gyre_options_init(struct gyre_options *options);
+
+/*
+ * Opens a heap and starts its threads. options may be NULL. Any thread. GYRE_INVALID: an option is
+ * out of range, or its size is not one this library knows. GYRE_NO_MEMORY, GYRE_NO_THREAD,
+ * GYRE_LIMIT (no thread-specific data key left).
+ */
+GYRE_API enum gyre_status gyre_heap_open(struct gyre_heap **heap,
+					 const struct gyre_options *options);
+
+/*
+ * Stops the collector and releases everything that the heap holds, live objects and roots included.
+ * Any thread that is not attached to it. GYRE_BUSY: mutators are attached; the heap stays open.
+ * GYRE_FROZEN in the child of a fork.
+ */
+GYRE_API enum gyre_status gyre_heap_close(struct gyre_heap *heap);
+
+/*
+ * Returns when everything that was garbage at the call has been reclaimed; *reclaimed (if not NULL)
+ * is the number of objects reclaimed meanwhile. A safe point; the thread is parked while it waits,
+ * and waits as long as some other thread neither reaches a safe point nor parks. May be called from
+ * several threads at once. GYRE_PARKED, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed);
+
+/* Asks for a boundary soon and returns at once. Any thread. */
+GYRE_API void gyre_collect_soon(struct gyre_heap *heap);
+
+/* What gyre_verify found. */
+struct gyre_verify_report {
+	size_t size;           /* sizeof(struct gyre_verify_report), set by the caller */
+	uint64_t objects;      /* cells in use */
+	uint64_t reachable;    /* of them, reachable from roots and keep frames */
+	uint64_t unreachable;  /* garbage not reclaimed yet; 0 right after gyre_collect at rest */
+	uint64_t bytes;        /* of the cells in use */
+	uint64_t disagreements; /* wrong counts, freed objects that are referred to, cells in a state
+				   they cannot be in, cycles through acyclic types: 0 in a sound heap */
+};
+
+/* One disagreement: text names the object's type and address and what is wrong. */
+typedef void (*gyre_verify_fn)(void *arg, const void *object, const char *text);
+
+/*
+ * Brings every mutator of the heap to rest (at a safe point or parked), applies all journals, counts
+ * every reference anew from the slots, roots and frames alone, and compares. A safe point; other
+ * threads are held at their next safe point meanwhile. report and found may be NULL.
+ * GYRE_OK, GYRE_DISAGREES, GYRE_NO_MEMORY, GYRE_PARKED, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *report,
+				      gyre_verify_fn found, void *arg);
+
+/*
+ * fork. Call gyre_fork_before(heap), fork, then gyre_fork_parent(heap) in the parent and
+ * gyre_fork_child(heap) in the child; gyre_fork_parent also if fork failed. Any thread, attached or
+ * not. Between before and parent the collector stands still and no thread can attach, detach or take a
+ * new slab; the calling thread must call nothing else of gyre. In the child the heap is frozen:
+ * gyre_load is legal, and so are exec and exit; safe points, park and unpark do nothing; every other
+ * call returns GYRE_FROZEN or NULL. GYRE_BUSY: another thread is forking.
+ */
+GYRE_API enum gyre_status gyre_fork_before(struct gyre_heap *heap);
+GYRE_API enum gyre_status gyre_fork_parent(struct gyre_heap *heap);
+GYRE_API enum gyre_status gyre_fork_child(struct gyre_heap *heap);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stats.h: what a heap and its collector have done so far.
+ *
+ * Every counter has one writer and is kept all the time; reading them stops nobody. A snapshot is
+ * not one instant: each figure was right at some moment during the call. Counts of objects lag the
+ * mutators by at most one boundary.
+ */
+#ifndef GYRE_STATS_H
+#define GYRE_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <gyre/status.h>
+
+struct gyre_heap;
+
+/* Why a mutator was delayed. */
+enum gyre_delay {
+	GYRE_DELAY_BOUNDARY,   /* work at a boundary: sealing, frames */
+	GYRE_DELAY_JOURNAL,    /* a journal chunk was full */
+	GYRE_DELAY_ALLOCATION, /* the slow path of allocation */
+	GYRE_DELAY_PRESSURE,   /* back-pressure at a safe point */
+	GYRE_DELAY_COUNT
+};
+
+/* Delays of one cause, in ns. The percentiles are upper edges of buckets 1/16 apart or less. */
+struct gyre_delays {
+	uint64_t count, total_ns, p50_ns, p99_ns, p999_ns, max_ns;
+};
+
+struct gyre_stats {
+	size_t size; /* sizeof(struct gyre_stats), set by the caller */
+
+	uint64_t objects_allocated, bytes_allocated;
+	uint64_t objects_reclaimed, bytes_reclaimed;
+	uint64_t reclaimed_by_count, reclaimed_by_cycle; /* objects */
+	uint64_t objects_live, bytes_live;               /* allocated and not reclaimed */
+	uint64_t bytes_mapped, bytes_mapped_max;         /* cells and side tables, by slab */
+
+	uint64_t epochs;
+	uint64_t candidates;     /* objects that became purple */
+	uint64_t candidates_skipped; /* left to the far pass without a near trial */
+	uint64_t near_traced, far_traced; /* objects visited by trial deletion */
+	uint64_t far_passes;
+	uint64_t sets_found, sets_freed, sets_refused_delta, sets_refused_sigma;
+	uint64_t counts_stuck;   /* objects whose count overflowed: never reclaimed */
+	uint64_t trace_faults;   /* slots outside their object, named by trace callbacks */
+	uint64_t poison_faults;  /* freed cells that were written to (GYRE_POISON) */
+	uint64_t orphans;        /* threads that ended while attached */
+	uint64_t stalls;         /* boundaries held up for longer than the option stall_ns */
+
+	uint64_t journal_entries;
+	uint64_t journal_bytes, journal_bytes_max;
+	uint64_t stores_refused; /* for want of journal memory */
+
+	uint64_t mutators, mutators_parked;
+	uint64_t collector_ns; /* CPU time of the collector thread */
+	struct {
+		uint64_t wait_ns, count_ns, verdict_ns, release_ns, near_ns, far_ns, flush_ns;
+	} phases; /* wall time of the collector by phase */
+
+	struct gyre_delays delays[GYRE_DELAY_COUNT];
+};
+
+/* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID. */
+GYRE_API enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stats);
+
+/* "boundary", "journal", "allocation", "pressure". */
+GYRE_API const char *gyre_delay_name(enum gyre_delay delay);
+
+#endif

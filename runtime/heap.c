@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * heap.c: opening and closing a heap, its options, its log, and fork. Any thread.
+ *
+ * Invariants: options are complete and in range once a heap is open; a heap that could not be opened
+ * leaves nothing behind; close returns everything to the system.
+ */
+#include "heap.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mutator.h"
+#include "pressure.h"
+#include "to_collector.h"
+#include "type.h"
+
+void gyre_options_init(struct gyre_options *options)
+{
+	memset(options, 0, sizeof(*options));
+	options->size = sizeof(*options);
+}
+
+static void complete(struct gyre_options *o)
+{
+	if (o->name == NULL)
+		o->name = "gyre";
+	if (o->journal_limit == 0)
+		o->journal_limit = (size_t)512 << 20;
+	if (o->epoch_bytes == 0)
+		o->epoch_bytes = (size_t)4 << 20;
+	if (o->epoch_ns == 0)
+		o->epoch_ns = 10000000;
+	if (o->stall_ns == 0)
+		o->stall_ns = 1000000000;
+	if (o->delay_ns == 0)
+		o->delay_ns = 20000000;
+	if (o->near_budget == 0)
+		o->near_budget = 64;
+	if (o->far_percent == 0)
+		o->far_percent = 50;
+	if (o->collector_stack == 0)
+		o->collector_stack = (size_t)256 << 10;
+}
+
+static bool in_range(const struct gyre_options *o)
+{
+	const uint64_t hour = 3600u * (uint64_t)1000000000;
+
+	return o->journal_limit >= 16 * GYRE_CHUNK_BYTES && o->journal_limit <= SIZE_MAX / 2 &&
+	       o->epoch_bytes >= 4096 && o->epoch_bytes <= SIZE_MAX / 64 &&
+	       o->heap_limit <= SIZE_MAX / 2 && o->epoch_ns <= hour && o->stall_ns <= hour &&
+	       o->delay_ns <= hour && o->near_budget <= (uint32_t)1 << 30 &&
+	       o->far_percent <= 100000 && o->collector_stack <= (size_t)1 << 30 &&
+	       (o->flags & ~(unsigned)GYRE_POISON) == 0;
+}
+
+/* The caller's options, of whatever length it was compiled with, over the defaults. */
+static bool read_options(struct gyre_heap *heap, const struct gyre_options *options)
+{
+	gyre_options_init(&heap->options);
+	if (options != NULL) {
+		if (options->size < sizeof(size_t) || options->size > sizeof(heap->options))
+			return false;
+		memcpy(&heap->options, options, options->size);
+		heap->options.size = sizeof(heap->options);
+	}
+	complete(&heap->options);
+	if (!in_range(&heap->options))
+		return false;
+	strncpy(heap->name, heap->options.name, sizeof(heap->name) - 1);
+	heap->options.name = heap->name;
+	return true;
+}
+
+static bool init_locks(struct gyre_heap *heap)
+{
+	/* None of these fails on Linux; if one did, what was made before would need no undoing. */
+	return gyre__lock_init(&heap->registry.lock) && gyre__event_init(&heap->registry.released) &&
+	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
+	       gyre__lock_init(&heap->roots_lock) && gyre__lock_init(&heap->fork_lock) &&
+	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks);
+}
+
+static void destroy(struct gyre_heap *heap)
+{
+	gyre__slabs_destroy(&heap->slabs);
+	gyre__chunks_destroy(&heap->chunks);
+	gyre__types_destroy(heap);
+	gyre__lock_destroy(&heap->registry.lock);
+	gyre__event_destroy(&heap->registry.released);
+	gyre__lock_destroy(&heap->pressure.lock);
+	gyre__event_destroy(&heap->pressure.relief);
+	gyre__lock_destroy(&heap->roots_lock);
+	gyre__lock_destroy(&heap->fork_lock);
+	free(heap);
+}
+
+enum gyre_status gyre_heap_open(struct gyre_heap **heap, const struct gyre_options *options)
+{
+	struct gyre_heap *made;
+	enum gyre_status status;
+
+	if (heap == NULL)
+		return GYRE_INVALID;
+	made = calloc(1, sizeof(*made));
+	if (made == NULL)
+		return GYRE_NO_MEMORY;
+	if (!read_options(made, options) || !init_locks(made)) {
+		free(made);
+		return GYRE_INVALID;
+	}
+	atomic_init(&made->epoch, 1);
+	if (!gyre__leavings_init(&made->leavings, gyre__mutator_ended)) {
+		destroy(made);
+		return GYRE_LIMIT;
+	}
+	status = gyre__collector_start(made);
+	if (status != GYRE_OK) {
+		gyre__leavings_destroy(&made->leavings);
+		destroy(made);
+		return status;
+	}
+	*heap = made;
+	return GYRE_OK;
+}
+
+enum gyre_status gyre_heap_close(struct gyre_heap *heap)
+{
+	bool busy;
+
+	if (heap == NULL)
+		return GYRE_INVALID;
+	if (gyre__frozen(heap))
+		return GYRE_FROZEN;
+	gyre__lock_take(&heap->registry.lock);
+	busy = heap->registry.attached > 0;
+	gyre__lock_drop(&heap->registry.lock);
+	if (busy)
+		return GYRE_BUSY;
+	gyre__collector_stop(heap);
+	while (heap->registry.first != NULL) {
+		struct gyre_mutator *m = heap->registry.first;
+		struct gyre__chunk *chunk;
+
+		heap->registry.first = m->next;
+		while ((chunk = gyre__ring_take(&m->sealed)) != NULL)
+			gyre__chunk_give(heap, chunk);
+		gyre__mutator_free(m);
+	}
+	gyre__leavings_destroy(&heap->leavings);
+	destroy(heap);
+	return GYRE_OK;
+}
+
+void gyre_collect_soon(struct gyre_heap *heap)
+{
+	if (!gyre__frozen(heap))
+		gyre__collector_wake(heap);
+}
+
+void gyre__log(struct gyre_heap *heap, enum gyre_log_level level, const char *format, ...)
+{
+	va_list arguments;
+	char text[512];
+
+	if (heap->options.log == NULL)
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	heap->options.log(heap->options.log_arg, level, text);
+}

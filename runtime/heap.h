@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * heap.h: the heap as gyre's own files see it. Every other part hangs on it.
+ *
+ * Who writes what: `epoch` the collector alone; `registry`, `types`, `roots` whoever holds their lock;
+ * `counted` the collector; `shared` anyone, by atomics. `frozen` is set once, in the child of a fork.
+ */
+#ifndef GYRE_RUNTIME_HEAP_H
+#define GYRE_RUNTIME_HEAP_H
+
+#include <gyre/heap.h>
+#include <gyre/mutator.h>
+#include <stdatomic.h>
+
+#include "counters.h"
+#include "journal.h"
+#include "platform/thread.h"
+#include "platform/wait.h"
+#include "slab.h"
+
+struct gyre__collector;
+
+/* All mutators of the heap, also those that have detached and are not yet collected. */
+struct gyre__registry {
+	struct gyre__lock lock;
+	struct gyre__event released; /* a claimed mutator was given back, or a stop ended */
+	struct gyre_mutator *first;
+	uint32_t attached;  /* running or parked */
+	bool stopping;      /* gyre_verify brings the mutators to rest: nobody attaches */
+};
+
+/* How far mutators are ahead of the collector, and how they wait for it. See pressure.h. */
+struct gyre__pressure {
+	struct gyre__lock lock;
+	struct gyre__event relief;
+	_Atomic(uint64_t) volume; /* bytes allocated and journalled since the last boundary */
+};
+
+struct gyre_heap {
+	_Atomic(uint64_t) epoch;
+	_Atomic(uint32_t) frozen;
+	struct gyre_options options; /* complete: no field is 0 by default */
+	char name[16];
+
+	struct gyre__registry registry;
+	struct gyre__leavings leavings;
+	struct gyre__slabs slabs;
+	struct gyre__chunks chunks;
+	struct gyre__pressure pressure;
+
+	struct gyre_type *types;
+	uint32_t types_count;
+
+	struct gyre__lock roots_lock;
+	struct gyre_root *roots;
+
+	struct gyre__lock fork_lock;
+	bool forking;
+
+	struct gyre__collector *collector;
+	struct gyre__collector_counters counted;
+	struct gyre__shared_counters shared;
+};
+
+static inline bool gyre__frozen(struct gyre_heap *heap)
+{
+	/* Relaxed: written before the child's only thread reads it. */
+	return atomic_load_explicit(&heap->frozen, memory_order_relaxed) != 0;
+}
+
+/* Writes one line to the host's log. No lock may be held. */
+__attribute__((format(printf, 3, 4))) void gyre__log(struct gyre_heap *heap,
+						     enum gyre_log_level level,
+						     const char *format, ...);
+
+void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked);
+
+#endif

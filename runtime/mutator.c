@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mutator.c: attaching and detaching threads, the registry of them, claims. Attach and detach run on
+ * the thread they speak of; claim, unclaim and free on the collector.
+ *
+ * Invariants: a record is in the registry from attach until the collector has sealed its last epoch
+ * after EXITED; a thread is attached to a heap at most once; a record is only ever freed by the
+ * collector, or by closing the heap once the collector is gone.
+ */
+#include "mutator.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/qsbr.h"
+
+/* Rounds of destructors of thread-specific data in which the host may still detach by itself. */
+#define FAREWELL_ROUNDS 2
+
+static struct gyre_mutator *mutator_make(struct gyre_heap *heap)
+{
+	struct gyre_mutator *m = aligned_alloc(64, (sizeof(*m) + 63) / 64 * 64);
+
+	if (m == NULL)
+		return NULL;
+	memset(m, 0, sizeof(*m));
+	m->heap = heap;
+	m->snapshot_runs = UINT64_MAX;
+	gyre__ring_init(&m->sealed);
+	gyre__ring_init(&m->returned);
+	m->tid = gyre__thread_tid();
+	gyre__thread_name(m->name, sizeof(m->name));
+	gyre__journal_refill(m);
+	if (!gyre__journal_reserve(m, 2 * GYRE_STORES_RESERVED)) {
+		gyre__mutator_free(m);
+		return NULL;
+	}
+	gyre__journal_turn(m);
+	return m;
+}
+
+static void give_rings(struct gyre_mutator *m)
+{
+	struct gyre__chunk *chunk;
+
+	while ((chunk = gyre__ring_take(&m->returned)) != NULL) {
+		chunk->next = NULL;
+		gyre__chunk_give(m->heap, chunk);
+	}
+}
+
+void gyre__mutator_free(struct gyre_mutator *m)
+{
+	struct gyre__chunk *chains[] = { m->journal, m->filled, m->spare, m->births,
+					 m->births_spare, m->snapshot };
+	size_t i;
+
+	give_rings(m);
+	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+		gyre__chunk_give(m->heap, chains[i]);
+	gyre__bins_destroy(m);
+	free(m);
+}
+
+static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
+{
+	gyre__lock_take(&heap->registry.lock);
+	/* A verification holds everybody at rest; a newcomer waits as they do. */
+	while (heap->registry.stopping)
+		gyre__event_wait(&heap->registry.released, &heap->registry.lock, GYRE_FOREVER);
+	/* Relaxed, as the collector opens epochs with this lock held. It has nothing to do for the
+	 * epochs before. */
+	atomic_store_explicit(&m->epoch,
+			      atomic_load_explicit(&heap->epoch, memory_order_relaxed),
+			      memory_order_relaxed);
+	m->next = heap->registry.first;
+	if (m->next != NULL)
+		m->next->previous = m;
+	heap->registry.first = m;
+	heap->registry.attached++;
+	gyre__lock_drop(&heap->registry.lock);
+}
+
+enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags, struct gyre_mutator **m)
+{
+	struct gyre_mutator *made;
+
+	if (heap == NULL || m == NULL || (flags & ~(unsigned)GYRE_ATTACH_QSBR) != 0)
+		return GYRE_INVALID;
+	if (gyre__frozen(heap))
+		return GYRE_FROZEN;
+	if (gyre__leavings_get(&heap->leavings) != NULL)
+		return GYRE_ATTACHED;
+	made = mutator_make(heap);
+	if (made == NULL)
+		return GYRE_NO_MEMORY;
+	if (!gyre__leavings_set(&heap->leavings, made)) {
+		gyre__mutator_free(made);
+		return GYRE_NO_MEMORY;
+	}
+	enlist(heap, made);
+	gyre__qsbr_attach((flags & GYRE_ATTACH_QSBR) != 0);
+	*m = made;
+	return GYRE_OK;
+}
+
+/* The thread leaves; the collector seals what it leaves behind at the next boundary. */
+static void leave(struct gyre_mutator *m)
+{
+	struct gyre_heap *heap = m->heap;
+
+	gyre__leavings_set(&heap->leavings, NULL);
+	gyre__qsbr_detach();
+	gyre__lock_take(&heap->registry.lock);
+	heap->registry.attached--;
+	/* Release pairs with the acquire in gyre__mutator_state: the record is the collector's. */
+	atomic_store_explicit(&m->state, GYRE_MUTATOR_EXITED, memory_order_release);
+	/* The heap may be closed as soon as the lock is dropped. */
+	gyre__lock_drop(&heap->registry.lock);
+}
+
+enum gyre_status gyre_detach(struct gyre_mutator *m)
+{
+	if (m == NULL)
+		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_FROZEN;
+	if (m->head.keeps != NULL)
+		return GYRE_BUSY;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		gyre_unpark(m);
+	gyre__check_mutator(m, "gyre_detach");
+	leave(m);
+	return GYRE_OK;
+}
+
+void gyre__mutator_ended(void *value)
+{
+	struct gyre_mutator *m = value;
+	struct gyre_heap *heap = m->heap;
+	char name[sizeof(m->name)];
+	long tid = m->tid;
+
+	if (gyre__frozen(heap))
+		return;
+	/* Destructors run in no order: the host's own may still detach in this round. */
+	if (m->farewells++ < FAREWELL_ROUNDS && gyre__leavings_set(&heap->leavings, m))
+		return;
+	memcpy(name, m->name, sizeof(name));
+	/* Its stack is going away, and the frames with it. */
+	m->head.keeps = NULL;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		gyre_unpark(m);
+	gyre__counter_add_shared(&heap->shared.orphans, 1);
+	gyre__log(heap, GYRE_LOG_WARNING,
+		  "thread %s (tid %ld) ended while attached; its journal was taken over", name,
+		  tid);
+	leave(m);
+}
+
+bool gyre__claim(struct gyre_mutator *m)
+{
+	uint32_t parked = GYRE_MUTATOR_PARKED;
+
+	/* Acquire: what the thread did before it parked is ours to read. Pairs with park's release. */
+	return atomic_compare_exchange_strong_explicit(&m->state, &parked, GYRE_MUTATOR_CLAIMED,
+						       memory_order_acquire, memory_order_relaxed);
+}
+
+void gyre__unclaim(struct gyre_mutator *m)
+{
+	struct gyre__registry *registry = &m->heap->registry;
+
+	/* Release pairs with the acquire in unpark: the record as the collector left it. Under the
+	 * registry's lock (held by the caller), so that a thread that waits cannot miss it. */
+	atomic_store_explicit(&m->state, GYRE_MUTATOR_PARKED, memory_order_release);
+	gyre__event_signal(&registry->released);
+}
+
+void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked)
+{
+	struct gyre_mutator *m;
+
+	*attached = *parked = 0;
+	gyre__lock_take(&heap->registry.lock);
+	for (m = heap->registry.first; m != NULL; m = m->next) {
+		uint32_t state = gyre__mutator_state(m);
+
+		*attached += state != GYRE_MUTATOR_EXITED;
+		*parked += state == GYRE_MUTATOR_PARKED || state == GYRE_MUTATOR_CLAIMED;
+	}
+	gyre__lock_drop(&heap->registry.lock);
+}
+
+struct gyre_heap *gyre_mutator_heap(const struct gyre_mutator *m)
+{
+	return m->heap;
+}
+
+void gyre_mutator_name(struct gyre_mutator *m, const char *name)
+{
+	struct gyre_heap *heap = m->heap;
+
+	if (gyre__frozen(heap) || name == NULL)
+		return;
+	gyre__lock_take(&heap->registry.lock);
+	strncpy(m->name, name, sizeof(m->name) - 1);
+	m->name[sizeof(m->name) - 1] = 0;
+	gyre__lock_drop(&heap->registry.lock);
+}
+
+#if GYRE_CHECKED
+void gyre__check_mutator(const struct gyre_mutator *m, const char *call)
+{
+	if (m->tid != gyre__thread_tid() && !gyre__frozen(m->heap))
+		gyre__misuse("%s: the mutator of another thread", call);
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		gyre__misuse("%s: the mutator is parked", call);
+}
+
+void gyre__check_value(const struct gyre_mutator *m, const void *value, const char *call)
+{
+	if (value != NULL && !gyre__is_object(m->heap, value))
+		gyre__misuse("%s: %p is not an object of this heap", call, value);
+}
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * wait.h: every wait of gyre: locks, events, the time. Any thread.
+ *
+ * Nothing else in gyre blocks, so a scheduler that stands in for this file (and qsbr.h) can run
+ * mutators and collector as coroutines on one thread. A lock is held for a few dozen instructions and
+ * never while waiting for anything else but its own event; the order in which locks nest is
+ * registry, then slabs, then chunks; the others are leaves.
+ */
+#ifndef GYRE_PLATFORM_WAIT_H
+#define GYRE_PLATFORM_WAIT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define GYRE_FOREVER UINT64_MAX
+
+struct gyre__lock {
+	pthread_mutex_t mutex;
+};
+
+/* A condition that is waited for with its lock held and re-checked after each wake-up. */
+struct gyre__event {
+	pthread_cond_t condition;
+};
+
+bool gyre__lock_init(struct gyre__lock *lock);
+void gyre__lock_destroy(struct gyre__lock *lock);
+void gyre__lock_take(struct gyre__lock *lock);
+void gyre__lock_drop(struct gyre__lock *lock);
+
+bool gyre__event_init(struct gyre__event *event);
+void gyre__event_destroy(struct gyre__event *event);
+/* Waits for a signal, for at most timeout_ns. May wake without cause. False on timeout. */
+bool gyre__event_wait(struct gyre__event *event, struct gyre__lock *lock, uint64_t timeout_ns);
+void gyre__event_signal(struct gyre__event *event); /* wakes all who wait */
+
+/* Nanoseconds of a clock that never goes back. About 20 ns: not on a fast path. */
+uint64_t gyre__now_ns(void);
+/* CPU time of the calling thread. */
+uint64_t gyre__cpu_ns(void);
+/* Sleeps; for a wait that has no event to wait for. */
+void gyre__pause_ns(uint64_t ns);
+
+#endif

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * safepoint.c: safe points, parking, and what a mutator does at a boundary. Runs on mutator threads;
+ * gyre__boundary also on the collector, for a mutator that it has claimed.
+ *
+ * Invariants: the snapshot, the sealed journal and the sealed births of an epoch reach the collector's
+ * ring before the epoch word says so; the open journal is empty when a new epoch begins; a thread is
+ * parked whenever it waits here.
+ */
+#include "mutator.h"
+#include "platform/qsbr.h"
+#include "pressure.h"
+#include "to_collector.h"
+
+#include <string.h>
+
+/* What a keep frame holds at index i. Copied, as the variable has a pointer type of its own. */
+static uintptr_t kept(const struct gyre_keep *keep, size_t i)
+{
+	uintptr_t value;
+
+	if (keep->addresses == NULL)
+		return (uintptr_t)keep->values[i];
+	memcpy(&value, keep->addresses[i], sizeof(value));
+	return value;
+}
+
+/* Adds value to the snapshot; false without memory. */
+static bool snap(struct gyre_mutator *m, struct gyre__chunk **chain, uintptr_t value)
+{
+	struct gyre__chunk *chunk = *chain;
+
+	if (value == 0)
+		return true;
+	if (chunk == NULL || chunk->count == GYRE_CHUNK_ENTRIES) {
+		chunk = gyre__chunk_take(m);
+		if (chunk == NULL)
+			return false;
+		chunk->kind = GYRE_CHUNK_SNAPSHOT;
+		chunk->next = *chain;
+		*chain = chunk;
+	}
+	chunk->entries[chunk->count++] = value;
+	return true;
+}
+
+static bool take_snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
+{
+	const struct gyre_keep *keep;
+	size_t i;
+
+	for (keep = m->head.keeps; keep != NULL; keep = keep->outer)
+		for (i = 0; i < keep->count; i++)
+			if (!snap(m, chain, kept(keep, i)))
+				return false;
+	return true;
+}
+
+static void append(struct gyre__chunk **chain, struct gyre__chunk *more)
+{
+	while (*chain != NULL)
+		chain = &(*chain)->next;
+	*chain = more;
+}
+
+/* The journal of the epoch as a chain; the mutator goes on with an empty one. */
+static struct gyre__chunk *seal_journal(struct gyre_mutator *m)
+{
+	struct gyre__chunk *chain = m->filled;
+
+	m->filled = NULL;
+	m->journal->count = (uint32_t)(m->journal_at - m->journal->entries);
+	if (m->journal->count == 0)
+		return chain; /* nothing in it: the chunk stays */
+	m->journal->next = chain;
+	chain = m->journal;
+	m->journal = NULL;
+	m->journal_at = m->journal_end = NULL;
+	return chain;
+}
+
+bool gyre__boundary(struct gyre_mutator *m)
+{
+	/* Acquire pairs with the collector's release when it opened the epoch. */
+	uint64_t epoch = atomic_load_explicit(&m->heap->epoch, memory_order_acquire);
+	struct gyre__chunk *chain = NULL;
+	bool done;
+
+	/* Relaxed: only the owner, which is the caller, writes it. */
+	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
+		return true;
+	/* The spare that the journal goes on with must be there before anything is given away. */
+	gyre__journal_refill(m);
+	if (m->spare == NULL && m->journal_at != m->journal->entries)
+		return false;
+	if (!take_snapshot(m, &chain)) {
+		gyre__chunk_give(m->heap, chain);
+		return false;
+	}
+	append(&chain, seal_journal(m));
+	gyre__births_seal(m);
+	append(&chain, m->births);
+	m->births = NULL;
+	if (m->journal == NULL)
+		gyre__journal_turn(m);
+	if (chain != NULL) {
+		done = gyre__ring_put(&m->sealed, chain);
+		GYRE_ASSERT(done); /* the collector empties it at each boundary */
+		(void)done;
+	}
+	gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
+	/* Release pairs with the acquire in the collector's sweep: all that was sealed above. */
+	atomic_store_explicit(&m->epoch, epoch, memory_order_release);
+	return true;
+}
+
+static void park(struct gyre_mutator *m)
+{
+	/* Release pairs with the acquire of gyre__claim: the record and the frames as they are. */
+	atomic_store_explicit(&m->state, GYRE_MUTATOR_PARKED, memory_order_release);
+	gyre__qsbr_park();
+}
+
+static void unpark(struct gyre_mutator *m)
+{
+	struct gyre__registry *registry = &m->heap->registry;
+	uint32_t parked = GYRE_MUTATOR_PARKED;
+
+	/* Acquire pairs with the release of gyre__unclaim. */
+	while (!atomic_compare_exchange_weak_explicit(&m->state, &parked, GYRE_MUTATOR_RUNNING,
+						      memory_order_acquire,
+						      memory_order_relaxed)) {
+		if (parked == GYRE_MUTATOR_CLAIMED) {
+			gyre__lock_take(&registry->lock);
+			while (gyre__mutator_state(m) == GYRE_MUTATOR_CLAIMED)
+				gyre__event_wait(&registry->released, &registry->lock,
+						 GYRE_FOREVER);
+			gyre__lock_drop(&registry->lock);
+		}
+		parked = GYRE_MUTATOR_PARKED;
+	}
+	gyre__qsbr_unpark();
+	m->runs++;
+}
+
+static void do_boundary(struct gyre_mutator *m)
+{
+	uint64_t start = gyre__now_ns();
+
+	if (gyre__boundary(m))
+		gyre__qsbr_quiescent();
+	gyre__delay_record(&m->heap->shared, GYRE_DELAY_BOUNDARY, gyre__now_ns() - start);
+}
+
+static void come_to_rest(struct gyre_mutator *m)
+{
+	struct gyre__registry *registry = &m->heap->registry;
+
+	park(m);
+	gyre__lock_take(&registry->lock);
+	while (registry->stopping)
+		gyre__event_wait(&registry->released, &registry->lock, GYRE_FOREVER);
+	gyre__lock_drop(&registry->lock);
+	unpark(m);
+}
+
+static void yield_to_collector(struct gyre_mutator *m)
+{
+	uint64_t delay = gyre__pressure_delay_ns(m->heap), start;
+
+	gyre__mutator_unpoll(m, GYRE_POLL_PRESSURE);
+	if (delay == 0)
+		return;
+	start = gyre__now_ns();
+	gyre__collector_wake(m->heap);
+	park(m);
+	gyre__pressure_wait(m->heap, delay);
+	unpark(m);
+	gyre__delay_record(&m->heap->shared, GYRE_DELAY_PRESSURE, gyre__now_ns() - start);
+}
+
+static void refill(struct gyre_mutator *m)
+{
+	gyre__mutator_unpoll(m, GYRE_POLL_REFILL);
+	gyre__journal_refill(m);
+	if (!gyre__journal_reserve(m, 2 * GYRE_STORES_RESERVED))
+		gyre__mutator_poll(m, GYRE_POLL_REFILL);
+}
+
+void gyre_safepoint_slow(struct gyre_mutator *m)
+{
+	uint32_t poll;
+
+	if (gyre__frozen(m->heap))
+		return;
+	gyre__check_mutator(m, "gyre_safepoint");
+	poll = atomic_load_explicit(&m->head.poll, memory_order_relaxed);
+	if (poll & GYRE_POLL_BOUNDARY)
+		do_boundary(m);
+	if (poll & GYRE_POLL_STOP)
+		come_to_rest(m);
+	if (poll & GYRE_POLL_PRESSURE)
+		yield_to_collector(m);
+	/* A boundary may have begun while the thread was parked here. */
+	if (atomic_load_explicit(&m->head.poll, memory_order_relaxed) & GYRE_POLL_BOUNDARY)
+		do_boundary(m);
+	if ((poll & GYRE_POLL_REFILL) || m->spare == NULL)
+		refill(m);
+}
+
+enum gyre_status gyre_park(struct gyre_mutator *m)
+{
+	if (m == NULL)
+		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_OK;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		return GYRE_PARKED;
+	gyre__check_mutator(m, "gyre_park");
+	park(m);
+	return GYRE_OK;
+}
+
+enum gyre_status gyre_unpark(struct gyre_mutator *m)
+{
+	if (m == NULL)
+		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_OK;
+	if (gyre__mutator_state(m) == GYRE_MUTATOR_RUNNING)
+		return GYRE_INVALID;
+	unpark(m);
+	gyre_safepoint(m);
+	return GYRE_OK;
+}
+
+enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
+{
+	struct gyre_heap *heap;
+	uint64_t before;
+
+	if (m == NULL)
+		return GYRE_INVALID;
+	heap = m->heap;
+	if (gyre__frozen(heap))
+		return GYRE_FROZEN;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		return GYRE_PARKED;
+	gyre__check_mutator(m, "gyre_collect");
+	before = gyre__counter_get(&heap->counted.objects_reclaimed);
+	park(m);
+	gyre__collector_collect(heap);
+	unpark(m);
+	gyre_safepoint(m);
+	if (reclaimed != NULL)
+		*reclaimed = gyre__counter_get(&heap->counted.objects_reclaimed) - before;
+	return GYRE_OK;
+}
+
+enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *report,
+			     gyre_verify_fn found, void *arg)
+{
+	struct gyre_verify_report whole = { .size = sizeof(whole) };
+	enum gyre_status status;
+
+	if (m == NULL || (report != NULL && (report->size < sizeof(size_t) ||
+					     report->size > sizeof(whole))))
+		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_FROZEN;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		return GYRE_PARKED;
+	gyre__check_mutator(m, "gyre_verify");
+	park(m);
+	status = gyre__collector_verify(m->heap, &whole, found, arg);
+	unpark(m);
+	gyre_safepoint(m);
+	if (report != NULL) {
+		whole.size = report->size;
+		memcpy(report, &whole, report->size);
+	}
+	return status;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * slab.h: where objects lie, and how an object's collector word is found from its address.
+ *
+ * An arena is 32 MiB, aligned to its size; its first slab holds a dense table of slab descriptors. A
+ * slab is 64 KiB of cells of one size and one type: first the collector words (8 bytes a cell), then two
+ * bitmaps, then the cells. Descriptors lie apart from their slabs because all slab heads would fall
+ * into the same few sets of a cache. An object larger than GYRE_SLAB_OBJECT_MAX has a span of slabs, or a
+ * mapping, of its own, laid out like a slab of one cell.
+ *
+ * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to the
+ * mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector words and
+ * the `freed` bitmap belong to the collector at all times. The word of a cell that is not in use is 0,
+ * and only the collector makes a used slab FREE again, so it may walk slabs without the lock.
+ */
+#ifndef GYRE_SLAB_H
+#define GYRE_SLAB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/wait.h"
+
+#define GYRE_ARENA_BYTES ((size_t)32 << 20)
+#define GYRE_SLAB_SHIFT 16
+#define GYRE_SLAB_BYTES ((size_t)1 << GYRE_SLAB_SHIFT)
+#define GYRE_ARENA_SLABS (GYRE_ARENA_BYTES / GYRE_SLAB_BYTES)
+#define GYRE_SLAB_OBJECT_MAX ((size_t)16 << 10)
+/* Objects whose span does not fit into this share of an arena have a mapping of their own. */
+#define GYRE_SPAN_SLABS_MAX (GYRE_ARENA_SLABS / 4)
+
+struct gyre_heap;
+struct gyre_type;
+
+enum gyre__slab_state {
+	GYRE_SLAB_FREE,
+	GYRE_SLAB_OWNED,   /* a mutator allocates from it */
+	GYRE_SLAB_FULL,    /* too few vacant cells to bother */
+	GYRE_SLAB_PARTIAL, /* in its class's list */
+	GYRE_SLAB_LARGE,   /* one object */
+	GYRE_SLAB_TAIL,    /* the rest of a span */
+};
+
+/* How cells of one size lie in a slab. */
+struct gyre__shape {
+	uint32_t cell_bytes;
+	uint32_t cells;
+	uint32_t first;      /* offset of cell 0 */
+	uint32_t reciprocal; /* 2^32 / cell_bytes, rounded up */
+};
+
+struct gyre__slab {
+	char *base;
+	const struct gyre_type *type;
+	struct gyre__class *class; /* NULL: large */
+	struct gyre__shape shape;
+	_Atomic(uint32_t) state;
+	uint32_t vacant_count;
+	uint32_t freed_count; /* collector */
+	uint32_t dirty;       /* cells that are vacant may hold old bytes */
+	size_t bytes;         /* large: of the object's cell; otherwise of the slab */
+	struct gyre__slab *next, *previous;     /* class's list, or the arena's free list */
+	struct gyre__slab *touched; /* collector: next slab with freed cells */
+	uint32_t is_touched;
+	uint32_t slabs; /* of the span */
+	uint32_t acyclic; /* its type is */
+	uint32_t verify_index; /* the verifier's, while it runs */
+	uint64_t unused[3];
+};
+
+_Static_assert(sizeof(struct gyre__slab) == 128, "two cache lines");
+
+struct gyre__arena {
+	struct gyre_heap *heap;
+	struct gyre__arena *next;
+	size_t bytes;    /* of the mapping */
+	uint32_t free_slabs;
+	uint32_t sole;   /* holds one large object and nothing else */
+	uint32_t hint;   /* no clean slab lies before this one */
+};
+
+_Static_assert(sizeof(struct gyre__arena) <= sizeof(struct gyre__slab), "entry 0 of the table");
+
+/* The slabs of a heap. */
+struct gyre__slabs {
+	struct gyre__lock lock;
+	struct gyre__arena *arenas;
+	struct gyre__slab *dirty_free; /* free slabs that hold old bytes, most recent first */
+	size_t dirty_count;
+	size_t dirty_low;  /* least dirty_count since the last trim */
+	size_t arena_count;
+	uint64_t bytes;    /* in use; bounded by heap_limit */
+};
+
+static inline struct gyre__arena *gyre__arena_of(const void *address)
+{
+	return (struct gyre__arena *)((uintptr_t)address & ~(uintptr_t)(GYRE_ARENA_BYTES - 1));
+}
+
+static inline struct gyre__slab *gyre__slab_of(const void *object)
+{
+	struct gyre__slab *table = (struct gyre__slab *)gyre__arena_of(object);
+
+	return table + (((uintptr_t)object & (GYRE_ARENA_BYTES - 1)) >> GYRE_SLAB_SHIFT);
+}
+
+static inline uint32_t gyre__cell_index(const struct gyre__slab *slab, const void *object)
+{
+	uint32_t offset = (uint32_t)((uintptr_t)object & (GYRE_SLAB_BYTES - 1));
+
+	return (uint32_t)(((uint64_t)(offset - slab->shape.first) * slab->shape.reciprocal) >> 32);
+}
+
+static inline void *gyre__cell(const struct gyre__slab *slab, uint32_t index)
+{
+	return slab->base + slab->shape.first + (size_t)index * slab->shape.cell_bytes;
+}
+
+static inline uint64_t *gyre__words(const struct gyre__slab *slab)
+{
+	return (uint64_t *)slab->base;
+}
+
+static inline uint64_t *gyre__word_of(const void *object)
+{
+	struct gyre__slab *slab = gyre__slab_of(object);
+
+	return gyre__words(slab) + gyre__cell_index(slab, object);
+}
+
+static inline size_t gyre__bitmap_words(const struct gyre__slab *slab)
+{
+	return (slab->shape.cells + 63) / 64;
+}
+
+/* Bit set: the cell may be allocated. */
+static inline uint64_t *gyre__vacant(const struct gyre__slab *slab)
+{
+	return gyre__words(slab) + slab->shape.cells;
+}
+
+/* Bit set: the collector has freed the cell and has not handed it over yet. */
+static inline uint64_t *gyre__freed(const struct gyre__slab *slab)
+{
+	return gyre__vacant(slab) + gyre__bitmap_words(slab);
+}
+
+/* Bytes of an object's cell. */
+static inline size_t gyre__cell_bytes(const struct gyre__slab *slab)
+{
+	return slab->class != NULL ? slab->shape.cell_bytes : slab->bytes;
+}
+
+static inline enum gyre__slab_state gyre__slab_state(const struct gyre__slab *slab)
+{
+	/* Acquire pairs with the release in slab_publish: the table and the words are laid out. */
+	return atomic_load_explicit(&slab->state, memory_order_acquire);
+}
+
+/* Computes a shape; cells of cell_bytes at multiples of align. */
+void gyre__shape_compute(struct gyre__shape *shape, size_t cell_bytes, size_t align);
+
+bool gyre__slabs_init(struct gyre__slabs *slabs);
+void gyre__slabs_destroy(struct gyre__slabs *slabs);
+
+/* A slab with vacant cells for class, OWNED by the caller; NULL at the limit or without memory. */
+struct gyre__slab *gyre__slab_take(struct gyre_heap *heap, const struct gyre_type *type,
+				   struct gyre__class *class);
+/* The owner is done with it. */
+void gyre__slab_relinquish(struct gyre_heap *heap, struct gyre__slab *slab);
+/* A cell of its own for a large object, zeroed; NULL at the limit or without memory. */
+void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size_t bytes);
+
+/* Collector: hands the freed cells of a chain of touched slabs over; gives the chain of those that
+ * have to wait because they are OWNED. */
+struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched);
+/* Collector: gives memory that was not needed since the last call back to the system. */
+void gyre__slabs_trim(struct gyre_heap *heap);
+
+/* Collector: calls visit for each slab in use (OWNED, FULL, PARTIAL, LARGE) until it returns false. */
+bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *slab, void *arg),
+		      void *arg);
+
+/* Whether address is the start of a cell in use by heap; takes the slabs' lock. For checks. */
+bool gyre__is_object(struct gyre_heap *heap, const void *address);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * to_collector.h: what runtime/ asks of collector/, which implements it. runtime includes no header of
+ * the collector, so this is the whole dependency in that direction.
+ */
+#ifndef GYRE_TO_COLLECTOR_H
+#define GYRE_TO_COLLECTOR_H
+
+#include <gyre/heap.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gyre_heap;
+struct gyre_mutator;
+
+/* Makes the collector of a heap and starts its threads. */
+enum gyre_status gyre__collector_start(struct gyre_heap *heap);
+/* Stops and joins them, and releases what the collector holds of its own. No mutator is attached. */
+void gyre__collector_stop(struct gyre_heap *heap);
+
+/* There is enough work for a boundary. Any thread; cheap. */
+void gyre__collector_wake(struct gyre_heap *heap);
+/* Waits for a full collection that begins after the call. The caller's mutators are parked. */
+void gyre__collector_collect(struct gyre_heap *heap);
+/* Waits for a verification. The caller's mutators are parked. */
+enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
+					gyre_verify_fn found, void *arg);
+
+/* Holds the collector still, outside any step of its work, until it is let go. */
+void gyre__collector_hold(struct gyre_heap *heap);
+void gyre__collector_let_go(struct gyre_heap *heap);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * type.h: a registered type, as the collector and the allocator read it.
+ *
+ * A type is written once, by gyre_type_register, and then read by everyone without a lock; only the
+ * lists of partial slabs in its classes change, under the slabs' lock. It lives as long as its heap.
+ */
+#ifndef GYRE_RUNTIME_TYPE_H
+#define GYRE_RUNTIME_TYPE_H
+
+#include <gyre/type.h>
+
+#include "slab.h"
+
+/* Cells of one size for one type. */
+struct gyre__class {
+	struct gyre__shape shape;
+	struct gyre__slab *partial;
+};
+
+struct gyre_type {
+	struct gyre_heap *heap;
+	struct gyre_type *next; /* of the heap's list */
+	char *name;
+	uint32_t id;
+	bool acyclic;
+	bool declared_acyclic; /* by the user, not known from the layout */
+	size_t object_bytes, object_align;
+	/* Offsets of the slots of the fixed part, one each. */
+	uint32_t *offsets;
+	uint32_t offsets_count;
+	/* The trailing array, and the offsets of slots within an element. */
+	size_t trailing_offset, trailing_stride, trailing_length_offset;
+	uint32_t *element_offsets;
+	uint32_t element_count;
+	gyre_trace_fn trace;
+	/* One class for a fixed size (none if large), or one for each size class of arrays. */
+	struct gyre__class *classes;
+	uint32_t classes_count;
+};
+
+#define GYRE_TYPES_MAX 65535u
+
+/* The class for an array object of bytes, at most GYRE_SLAB_OBJECT_MAX. */
+uint32_t gyre__size_class(size_t bytes);
+
+void gyre__types_destroy(struct gyre_heap *heap);
+
+#endif
