@@ -11,7 +11,10 @@
 #include "poison.h"
 #include "type.h"
 
+/* Empty chunks that are kept for mutators: at most so many, and at most this share of the limit, as
+ * they count against it. */
 #define EMPTIES_KEPT 512
+#define EMPTIES_SHARE 32
 
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 {
@@ -51,9 +54,12 @@ void gyre__flush(struct gyre__collector *c)
 
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain)
 {
-	struct gyre__chunk *kept = NULL;
+	size_t most = c->heap->options.journal_limit / EMPTIES_SHARE / GYRE_CHUNK_BYTES;
+	struct gyre__chunk *kept;
 
-	while (chain != NULL && c->empties_count < EMPTIES_KEPT) {
+	if (most > EMPTIES_KEPT)
+		most = EMPTIES_KEPT;
+	while (chain != NULL && c->empties_count < most) {
 		kept = chain;
 		chain = chain->next;
 		kept->next = c->empties;

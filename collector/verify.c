@@ -390,7 +390,7 @@ static void settle(struct gyre__collector *c)
 void gyre__serve_verify(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
-	struct verifier v = { .c = c };
+	struct verifier v = { .c = c, .report = { .size = sizeof(v.report) } };
 	bool asked;
 
 	gyre__lock_take(&r->lock);

@@ -30,7 +30,8 @@ static void drop_all(struct gyre_heap *heap)
 
 enum gyre_status gyre_fork_before(struct gyre_heap *heap)
 {
-	bool busy;
+	struct gyre_mutator *m;
+	bool busy, parked;
 
 	if (heap == NULL)
 		return GYRE_INVALID;
@@ -42,7 +43,12 @@ enum gyre_status gyre_fork_before(struct gyre_heap *heap)
 	gyre__lock_drop(&heap->fork_lock);
 	if (busy)
 		return GYRE_BUSY;
+	/* The collector may be waiting for this very thread's boundary. */
+	m = gyre__leavings_get(&heap->leavings);
+	parked = m != NULL && gyre_park(m) == GYRE_OK;
 	gyre__collector_hold(heap);
+	if (parked)
+		gyre_unpark(m);
 	take_all(heap);
 	return GYRE_OK;
 }

@@ -57,15 +57,15 @@ static bool in_range(const struct gyre_options *o)
 	       (o->flags & ~(unsigned)GYRE_POISON) == 0;
 }
 
-/* The caller's options, of whatever length it was compiled with, over the defaults. */
+/* The caller's options over the defaults. */
 static bool read_options(struct gyre_heap *heap, const struct gyre_options *options)
 {
 	gyre_options_init(&heap->options);
 	if (options != NULL) {
-		if (options->size < sizeof(size_t) || options->size > sizeof(heap->options))
+		/* The one size there has been; when fields are added, this one stays legal. */
+		if (options->size != sizeof(heap->options))
 			return false;
-		memcpy(&heap->options, options, options->size);
-		heap->options.size = sizeof(heap->options);
+		heap->options = *options;
 	}
 	complete(&heap->options);
 	if (!in_range(&heap->options))

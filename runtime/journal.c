@@ -49,13 +49,13 @@ static struct gyre__chunk *take_spare(struct gyre__chunks *chunks)
 	return chunk;
 }
 
-static struct gyre__chunk *take_counted(struct gyre_heap *heap)
+static struct gyre__chunk *take_counted(struct gyre_heap *heap, size_t limit)
 {
 	gyre__counter *used = &heap->shared.journal_bytes;
 	uint64_t bytes = gyre__counter_add_shared(used, GYRE_CHUNK_BYTES);
 	struct gyre__chunk *chunk = NULL;
 
-	if (bytes <= heap->options.journal_limit) {
+	if (bytes <= limit) {
 		chunk = take_spare(&heap->chunks);
 		if (chunk == NULL)
 			chunk = malloc(sizeof(*chunk));
@@ -67,17 +67,46 @@ static struct gyre__chunk *take_counted(struct gyre_heap *heap)
 	return chunk;
 }
 
-struct gyre__chunk *gyre__chunk_take(struct gyre_mutator *m)
+static struct gyre__chunk *take(struct gyre_mutator *m, size_t limit)
 {
 	struct gyre__chunk *chunk = gyre__ring_take(&m->returned);
 
 	if (chunk == NULL)
-		chunk = take_counted(m->heap);
+		chunk = take_counted(m->heap, limit);
 	if (chunk == NULL)
 		return NULL;
 	chunk->next = NULL;
 	chunk->count = 0;
 	gyre__pressure_add(m, GYRE_CHUNK_BYTES);
+	return chunk;
+}
+
+/* An eighth of the limit is left to boundaries. */
+static size_t limit_of(const struct gyre_heap *heap)
+{
+	return heap->options.journal_limit - heap->options.journal_limit / 8;
+}
+
+bool gyre__journal_full(struct gyre_heap *heap)
+{
+	return gyre__counter_get(&heap->shared.journal_bytes) + GYRE_CHUNK_BYTES > limit_of(heap);
+}
+
+struct gyre__chunk *gyre__chunk_take(struct gyre_mutator *m)
+{
+	return take(m, limit_of(m->heap));
+}
+
+struct gyre__chunk *gyre__chunk_take_for_snapshot(struct gyre_mutator *m)
+{
+	struct gyre__chunk *chunk = take(m, SIZE_MAX);
+
+	if (chunk == NULL && m->spare != NULL) {
+		chunk = m->spare;
+		m->spare = chunk->next;
+		m->spare_count--;
+		chunk->next = NULL;
+	}
 	return chunk;
 }
 
@@ -164,7 +193,10 @@ void gyre__journal_turn(struct gyre_mutator *m)
 
 void gyre__journal_refill(struct gyre_mutator *m)
 {
-	/* One spare at least: a boundary gives the open chunk away and goes on with it. */
-	while ((m->spare == NULL || room(m) < 2 * GYRE_STORES_RESERVED) && add_spare(m))
-		;
+	while (room(m) < 2 * GYRE_STORES_RESERVED)
+		if (!add_spare(m)) {
+			/* The next safe point tries again, after a delay if that may help. */
+			gyre__mutator_poll(m, GYRE_POLL_REFILL | GYRE_POLL_PRESSURE);
+			return;
+		}
 }

@@ -49,6 +49,11 @@ void gyre__chunks_destroy(struct gyre__chunks *chunks);
 
 /* A chunk for m, from its ring, the heap's store or the system; NULL: the limit, or no memory. */
 struct gyre__chunk *gyre__chunk_take(struct gyre_mutator *m);
+/* The same for a snapshot. The limit does not hold here, as the journals shrink only by boundaries; and
+ * without memory there are the mutator's spare chunks. */
+struct gyre__chunk *gyre__chunk_take_for_snapshot(struct gyre_mutator *m);
+/* Whether the limit is what keeps a mutator from a chunk. */
+bool gyre__journal_full(struct gyre_heap *heap);
 /* Gives a chain of chunks back to the heap's store or the system. */
 void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain);
 
@@ -56,7 +61,7 @@ void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain);
 bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries);
 /* Goes to the next chunk; room was reserved. */
 void gyre__journal_turn(struct gyre_mutator *m);
-/* Tops the spare chunks up to what a safe point promises. */
+/* Tops the spare chunks up to what a safe point promises, or asks the next one to try again. */
 void gyre__journal_refill(struct gyre_mutator *m);
 
 #endif

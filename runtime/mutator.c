@@ -220,7 +220,7 @@ void gyre__check_mutator(const struct gyre_mutator *m, const char *call)
 
 void gyre__check_value(const struct gyre_mutator *m, const void *value, const char *call)
 {
-	if (value != NULL && !gyre__is_object(m->heap, value))
+	if (value != NULL && !gyre__frozen(m->heap) && !gyre__is_object(m->heap, value))
 		gyre__misuse("%s: %p is not an object of this heap", call, value);
 }
 #endif

@@ -39,6 +39,8 @@ enum gyre_status gyre_root_init(struct gyre_mutator *m, struct gyre_root *root, 
 
 	if (m == NULL || root == NULL)
 		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_FROZEN;
 	atomic_init(&root->slot.word, 0);
 	/* Listed first: a root in the list with an empty slot is harmless, a slot that holds something
 	 * and is not in the list would be garbage to the verifier. */
@@ -55,6 +57,8 @@ enum gyre_status gyre_root_drop(struct gyre_mutator *m, struct gyre_root *root)
 
 	if (m == NULL || root == NULL || root->heap != m->heap)
 		return GYRE_INVALID;
+	if (gyre__frozen(m->heap))
+		return GYRE_FROZEN;
 	status = gyre_store(m, &root->slot, NULL);
 	if (status == GYRE_OK)
 		list_remove(m->heap, root);

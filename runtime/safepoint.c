@@ -33,7 +33,7 @@ static bool snap(struct gyre_mutator *m, struct gyre__chunk **chain, uintptr_t v
 	if (value == 0)
 		return true;
 	if (chunk == NULL || chunk->count == GYRE_CHUNK_ENTRIES) {
-		chunk = gyre__chunk_take(m);
+		chunk = gyre__chunk_take_for_snapshot(m);
 		if (chunk == NULL)
 			return false;
 		chunk->kind = GYRE_CHUNK_SNAPSHOT;
@@ -69,6 +69,8 @@ static struct gyre__chunk *seal_journal(struct gyre_mutator *m)
 	struct gyre__chunk *chain = m->filled;
 
 	m->filled = NULL;
+	if (m->journal == NULL)
+		return chain;
 	m->journal->count = (uint32_t)(m->journal_at - m->journal->entries);
 	if (m->journal->count == 0)
 		return chain; /* nothing in it: the chunk stays */
@@ -89,10 +91,6 @@ bool gyre__boundary(struct gyre_mutator *m)
 	/* Relaxed: only the owner, which is the caller, writes it. */
 	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
 		return true;
-	/* The spare that the journal goes on with must be there before anything is given away. */
-	gyre__journal_refill(m);
-	if (m->spare == NULL && m->journal_at != m->journal->entries)
-		return false;
 	if (!take_snapshot(m, &chain)) {
 		gyre__chunk_give(m->heap, chain);
 		return false;
@@ -101,8 +99,6 @@ bool gyre__boundary(struct gyre_mutator *m)
 	gyre__births_seal(m);
 	append(&chain, m->births);
 	m->births = NULL;
-	if (m->journal == NULL)
-		gyre__journal_turn(m);
 	if (chain != NULL) {
 		done = gyre__ring_put(&m->sealed, chain);
 		GYRE_ASSERT(done); /* the collector empties it at each boundary */
@@ -111,6 +107,10 @@ bool gyre__boundary(struct gyre_mutator *m)
 	gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
 	/* Release pairs with the acquire in the collector's sweep: all that was sealed above. */
 	atomic_store_explicit(&m->epoch, epoch, memory_order_release);
+	/* Without memory the mutator goes on without a chunk; its next store asks for one. */
+	gyre__journal_refill(m);
+	if (m->journal == NULL && m->spare != NULL)
+		gyre__journal_turn(m);
 	return true;
 }
 
@@ -183,8 +183,6 @@ static void refill(struct gyre_mutator *m)
 {
 	gyre__mutator_unpoll(m, GYRE_POLL_REFILL);
 	gyre__journal_refill(m);
-	if (!gyre__journal_reserve(m, 2 * GYRE_STORES_RESERVED))
-		gyre__mutator_poll(m, GYRE_POLL_REFILL);
 }
 
 void gyre_safepoint_slow(struct gyre_mutator *m)
@@ -204,7 +202,7 @@ void gyre_safepoint_slow(struct gyre_mutator *m)
 	/* A boundary may have begun while the thread was parked here. */
 	if (atomic_load_explicit(&m->head.poll, memory_order_relaxed) & GYRE_POLL_BOUNDARY)
 		do_boundary(m);
-	if ((poll & GYRE_POLL_REFILL) || m->spare == NULL)
+	if (poll & GYRE_POLL_REFILL)
 		refill(m);
 }
 
@@ -263,8 +261,7 @@ enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *
 	struct gyre_verify_report whole = { .size = sizeof(whole) };
 	enum gyre_status status;
 
-	if (m == NULL || (report != NULL && (report->size < sizeof(size_t) ||
-					     report->size > sizeof(whole))))
+	if (m == NULL || (report != NULL && report->size != sizeof(whole)))
 		return GYRE_INVALID;
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
@@ -275,9 +272,7 @@ enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *
 	status = gyre__collector_verify(m->heap, &whole, found, arg);
 	unpark(m);
 	gyre_safepoint(m);
-	if (report != NULL) {
-		whole.size = report->size;
-		memcpy(report, &whole, report->size);
-	}
+	if (report != NULL)
+		*report = whole;
 	return status;
 }

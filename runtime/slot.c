@@ -20,8 +20,7 @@ static enum gyre_status refuse(struct gyre_mutator *m)
 	gyre__counter_add_shared(&heap->shared.stores_refused, 1);
 	/* The next safe point tries to find memory, and waits for the collector if it must. */
 	gyre__mutator_poll(m, GYRE_POLL_REFILL | GYRE_POLL_PRESSURE);
-	if (gyre__counter_get(&heap->shared.journal_bytes) + GYRE_CHUNK_BYTES >
-	    heap->options.journal_limit)
+	if (gyre__journal_full(heap))
 		return GYRE_JOURNAL_FULL;
 	return GYRE_NO_MEMORY;
 }
@@ -29,7 +28,7 @@ static enum gyre_status refuse(struct gyre_mutator *m)
 /* Whether there is room for entries words. The common case is one compare. */
 static inline bool reserve(struct gyre_mutator *m, size_t entries)
 {
-	if (__builtin_expect((size_t)(m->journal_end - m->journal_at) >= entries, 1))
+	if (__builtin_expect((size_t)(m->journal_end - m->journal_at) >= entries && entries != 0, 1))
 		return true;
 	return !gyre__frozen(m->heap) && gyre__journal_reserve(m, entries);
 }

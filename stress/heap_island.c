@@ -3,8 +3,8 @@
  * heap_island.c: graphs of one thread, and their exact shadows.
  *
  * Runs on the mutator that owns the island. An object of an island is touched only where it was
- * reached from a root since the last safe point, or where a search of the shadow has shown that it is
- * reachable: then the roots keep it across safe points.
+ * reached from a root since the last safe point, or where a search of the shadow has shown that it
+ * is reachable: then the roots keep it across safe points.
  */
 #include "heapmode.h"
 
@@ -161,8 +161,8 @@ static bool build_edges(struct hand *hand, struct island *i, struct node *table,
 		for (size_t e = 0; e < edges; e++) {
 			uint32_t t = hand->local[refs[e]];
 			/* The objects are this thread's alone, so the cheap ways are allowed. */
-			enum how how = stress_chance(&hand->w->rng, 1, 2) ? HOW_INIT :
-									    how_any(&hand->w->rng);
+			enum how how = stress_chance(&hand->w->rng, 1, 2) ? HOW_INIT
+									  : how_any(&hand->w->rng);
 
 			if (t != 0 && !island_set(hand, i, n, e, t, how))
 				return false;
@@ -171,8 +171,8 @@ static bool build_edges(struct hand *hand, struct island *i, struct node *table,
 	return true;
 }
 
-static bool build_roots(struct hand *hand, struct island *i, struct node *table,
-			const size_t *root, size_t roots, size_t spare)
+static bool build_roots(struct hand *hand, struct island *i, struct node *table, const size_t *root,
+			size_t roots, size_t spare)
 {
 	GYRE_KEEP(hand->w->m, table);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * heap_move.c: islands on the move: split from a copy, handed to another thread, grafted onto a copy,
- * given to the shared copy.
+ * heap_move.c: islands on the move: split from a copy, handed to another thread, grafted onto a
+ * copy, given to the shared copy.
  *
  * An island travels in the inbox of the thread it goes to, whose lock is only ever tried, so nobody
  * waits. It travels either with its own root, or held by a slot of the inbox alone: then its last
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPLIT_MAX 5000      /* nodes */
-#define ISLAND_MAX 100000   /* nodes of an island that is no copy, dead ones included */
+#define SPLIT_MAX 5000    /* nodes */
+#define ISLAND_MAX 100000 /* nodes of an island that is no copy, dead ones included */
 
 /* Takes an island that is no copy out of hand: its place, or hand->islands if there is none. */
 static size_t pick_small(struct hand *hand)
@@ -83,7 +83,8 @@ static void take_island(struct hand *hand, struct inbox *inbox, size_t e)
 		object = gyre_load(island->held);
 		if (!stress_check(hand->w, object, island->identity[island->root_node[0] - 1]))
 			return;
-		/* The inbox is this thread's while the lock is held, so its slot keeps the object. */
+		/* The inbox is this thread's while the lock is held, so its slot keeps the
+		 * object. */
 		if (!stress_root_init(hand->w, &island->root[0], object))
 			return;
 		island->roots = 1;
@@ -110,8 +111,8 @@ static void move_take(struct hand *hand)
 /* ---- Splitting ---- */
 
 /*
- * Marks up to wanted nodes that node n reaches with a stamp of their own, and lists them on the work
- * list: how many. The other reachable nodes of the copy carry the stamp before it.
+ * Marks up to wanted nodes that node n reaches with a stamp of their own, and lists them on the
+ * work list: how many. The other reachable nodes of the copy carry the stamp before it.
  */
 static size_t split_mark(struct hand *hand, struct island *i, uint32_t n, size_t wanted)
 {
@@ -136,8 +137,8 @@ static size_t split_mark(struct hand *hand, struct island *i, uint32_t n, size_t
 }
 
 /*
- * Cuts the edges of node a that go from inside to outside or the other way. Safe points are passed in
- * between only where a slot could not be written at once.
+ * Cuts the edges of node a that go from inside to outside or the other way. Safe points are passed
+ * in between only where a slot could not be written at once.
  */
 static bool split_node(struct hand *hand, struct island *i, uint32_t a)
 {
@@ -154,9 +155,9 @@ static bool split_node(struct hand *hand, struct island *i, uint32_t a)
 }
 
 /*
- * Cuts what goes in, then what goes out: as long as edges go out, what is outside keeps every object
- * that was reachable at the start, so that no slot of a dead object is written. The caller keeps the
- * node from which all inside is reached.
+ * Cuts what goes in, then what goes out: as long as edges go out, what is outside keeps every
+ * object that was reachable at the start, so that no slot of a dead object is written. The caller
+ * keeps the node from which all inside is reached.
  */
 static bool split_cut(struct hand *hand, struct island *i, size_t count)
 {
@@ -340,7 +341,8 @@ static void move_make(struct hand *hand)
 /* Something a thread does that has nothing to do with islands, but with boundaries. */
 static void move_rest(struct hand *hand)
 {
-	switch (stress_below(&hand->w->rng, 64)) {
+	/* All threads pay for a collection, so many threads ask for it less often each. */
+	switch (stress_below(&hand->w->rng, 32 * (uint64_t)hand->w->run->options->threads)) {
 	case 0:
 		stress_ok(hand->w->run, gyre_collect(hand->w->m, NULL), "gyre_collect");
 		break;

@@ -3,9 +3,9 @@
  * heap_shared.c: the copy that all threads change at once, and what is under way between them.
  *
  * No shadow could follow the races of a shared slot without serialising them, so the shadow of the
- * shared copy is made when all threads rest: by reading the graph from its roots, each object checked
- * for its head, its maker, its type, its size. gyre_verify and the sum over all shadows must agree
- * with it. Objects of the shared copy and of islands never refer to each other.
+ * shared copy is made when all threads rest: by reading the graph from its roots, each object
+ * checked for its head, its maker, its type, its size. gyre_verify and the sum over all shadows
+ * must agree with it. Objects of the shared copy and of islands never refer to each other.
  */
 #include "heapmode.h"
 
@@ -30,8 +30,8 @@ static size_t slots_of(const struct heap_mode *mode, const struct node *object)
 
 static bool allowed(const struct heap_mode *mode, const struct node *a, const struct node *b)
 {
-	return b == NULL || may_refer(mode, identity_kind(a->head.identity),
-				      identity_kind(b->head.identity));
+	return b == NULL ||
+	       may_refer(mode, identity_kind(a->head.identity), identity_kind(b->head.identity));
 }
 
 static gyre_ref *any_root(struct hand *hand)
@@ -163,8 +163,8 @@ static void shared_array(struct hand *hand, struct node *a, struct node *value)
 	count = count > 300 ? 300 : count;
 	do
 		status = value == NULL ? gyre_array_copy(hand->w->m, node_slot(kind, a, to),
-							 node_slot(kind, a, from), count) :
-					 gyre_array_fill(hand->w->m, node_slot(kind, a, to),
+							 node_slot(kind, a, from), count)
+				       : gyre_array_fill(hand->w->m, node_slot(kind, a, to),
 							 count < 4 ? count : 4, value);
 	while (stress_again(hand->w, status));
 	stress_ok(hand->w->run, status, "gyre_array_copy or gyre_array_fill");
@@ -293,7 +293,8 @@ static bool seen_add(struct seen *s, const struct node *object)
 	return true;
 }
 
-/* Whether the object is one that somebody made, with the type and the size that it was made with. */
+/* Whether the object is one that somebody made, with the type and the size that it was made
+ * with. */
 static bool genuine(struct hand *hand, const struct node *object)
 {
 	const struct heap_mode *mode = hand->mode;
@@ -382,7 +383,8 @@ bool heap_shared_make(struct hand *hand)
 	for (size_t r = 0; r < mode->roots; r++)
 		good = stress_ok(hand->w->run,
 				 gyre_root_move(hand->w->m, &mode->root[r], &copy->root[r]),
-				 "gyre_root_move") && good;
+				 "gyre_root_move") &&
+		       good;
 	if (good) {
 		copy->roots = 0;
 		island_drop(hand, copy);

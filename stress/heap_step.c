@@ -136,10 +136,10 @@ static void step_fill(struct hand *hand, struct island *i)
 	count = stress_below(rng, island_length(i, a - 1) - from + 1);
 	count = count > ARRAY_MAX ? ARRAY_MAX : count;
 	do
-		status = gyre_array_fill(hand->w->m,
-					 node_slot(&hand->mode->kinds[kind_of(i, a - 1)],
-						   i->object[a - 1], from),
-					 count, value);
+		status = gyre_array_fill(
+			hand->w->m,
+			node_slot(&hand->mode->kinds[kind_of(i, a - 1)], i->object[a - 1], from),
+			count, value);
 	while (stress_again(hand->w, status));
 	if (!stress_ok(hand->w->run, status, "gyre_array_fill"))
 		return;
@@ -166,12 +166,11 @@ static void step_copy(struct hand *hand, struct island *i)
 	count = stress_below(rng, (count < room ? count : room) + 1);
 	count = count > ARRAY_MAX ? ARRAY_MAX : count;
 	do /* nothing of it is stored before all of it is, so that the roots keep both meanwhile */
-		status = gyre_array_copy(hand->w->m,
-					 node_slot(&hand->mode->kinds[kind_of(i, a - 1)],
-						   i->object[a - 1], to),
-					 node_slot(&hand->mode->kinds[kind_of(i, b - 1)],
-						   i->object[b - 1], from),
-					 count);
+		status = gyre_array_copy(
+			hand->w->m,
+			node_slot(&hand->mode->kinds[kind_of(i, a - 1)], i->object[a - 1], to),
+			node_slot(&hand->mode->kinds[kind_of(i, b - 1)], i->object[b - 1], from),
+			count);
 	while (stress_again(hand->w, status));
 	if (stress_ok(hand->w->run, status, "gyre_array_copy") && count != 0)
 		memmove(&i->slot[i->first[a - 1] + to], &i->slot[i->first[b - 1] + from],

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * heap_types.c: gyre's types from the types of a file, and the birth and the slots of their objects.
+ * heap_types.c: gyre's types from the types of a file, and the birth and the slots of their
+ * objects.
  *
  * One gyre type for each type of the file. Types whose objects never refer to anything are bytes;
  * those that refer to such bytes only are declared acyclic; of the rest every fifth names its slots
@@ -17,8 +18,8 @@
 #define TRACED_STRIDE 32
 #define BYTES_MAX ((uint64_t)1 << 46) /* of all objects of a file: more than any machine has */
 
-/* The callbacks see the object's bytes and nothing that the object holds: so they name the same slots
- * from its birth to its death. */
+/* The callbacks see the object's bytes and nothing that the object holds: so they name the same
+ * slots from its birth to its death. */
 static void trace_stride(const void *object, size_t bytes, gyre_visit_fn visit, void *arg,
 			 size_t stride)
 {
@@ -232,8 +233,8 @@ __attribute__((noinline)) static bool put_again(struct hand *hand, const struct 
 	return stress_ok(hand->w->run, status, "a store");
 }
 
-bool node_put(struct hand *hand, const struct node *holder, gyre_ref *slot, const struct node *value,
-	      enum how how)
+bool node_put(struct hand *hand, const struct node *holder, gyre_ref *slot,
+	      const struct node *value, enum how how)
 {
 	enum gyre_status status = put_once(hand, slot, value, how);
 

@@ -2,10 +2,10 @@
 /*
  * heapfile.c: the reader of object graphs, made for files that nobody vouches for.
  *
- * Runs on the thread that calls heapfile_read. It looks at one character at a time, so a line may be
- * of any length; every number is checked for overflow as it is read, and every index against the
- * count in the first line, whose counts are compared with what was there at the end. The first error
- * is the one reported, and nothing is read after it.
+ * Runs on the thread that calls heapfile_read. It looks at one character at a time, so a line may
+ * be of any length; every number is checked for overflow as it is read, and every index against the
+ * count in the first line, whose counts are compared with what was there at the end. The first
+ * error is the one reported, and nothing is read after it.
  */
 #include "heapfile.h"
 
@@ -17,7 +17,8 @@
 
 #include <zlib.h>
 
-#define NAME_BYTES_MAX 4096 /* of a type's name, its end included: longer is no name but an attack */
+#define NAME_BYTES_MAX                                                                             \
+	4096 /* of a type's name, its end included: longer is no name but an attack */
 
 struct reader {
 	gzFile file;
@@ -172,7 +173,8 @@ static bool take_count(struct reader *r, const char *what, size_t *count)
 	return true;
 }
 
-/* An array with room for one element more after used of them, or NULL. Doubles, so that it is linear. */
+/* An array with room for one element more after used of them, or NULL. Doubles, so that it is
+ * linear. */
 static void *grow(struct reader *r, void *array, size_t used, size_t *room, size_t element)
 {
 	size_t wanted, bytes;
@@ -345,7 +347,8 @@ static bool read_records(struct reader *r)
 		else if (c == 'r')
 			good = read_root(r);
 		else
-			good = refuse(r, true, "a line begins with 't', 'o' or 'r', not with 0x%02x",
+			good = refuse(r, true,
+				      "a line begins with 't', 'o' or 'r', not with 0x%02x",
 				      (unsigned)c);
 		if (!good)
 			return false;

@@ -2,10 +2,10 @@
 /*
  * heapfile.h: reads an object graph of a real program from a file; knows nothing of gyre.
  *
- * The format is text, one record a line, plain or compressed by gzip (docs/stress.md). Nothing in the
- * file is believed before it was checked: memory grows with what has been read, never with what a
- * count announces, and a graph that heapfile_read hands out has every index in range. One thread at a
- * time may use a struct heapfile for reading it in; after that it never changes.
+ * The format is text, one record a line, plain or compressed by gzip (docs/stress.md). Nothing in
+ * the file is believed before it was checked: memory grows with what has been read, never with what
+ * a count announces, and a graph that heapfile_read hands out has every index in range. One thread
+ * at a time may use a struct heapfile for reading it in; after that it never changes.
  */
 #ifndef STRESS_HEAPFILE_H
 #define STRESS_HEAPFILE_H
@@ -19,15 +19,15 @@ struct heapfile {
 	char **name;     /* of each type */
 	size_t *type;    /* of each object: below types */
 	uint64_t *bytes; /* of each object, as the file says: any number */
-	size_t *first;   /* objects + 1 of them: object i refers to refs[first[i]] to refs[first[i + 1]] */
-	size_t *refs;    /* edges of them, each below objects */
-	size_t *root;    /* roots of them, each below objects; one may occur twice */
+	size_t *first; /* objects + 1: object i has refs[first[i]] to refs[first[i + 1] - 1] */
+	size_t *refs; /* edges of them, each below objects */
+	size_t *root; /* roots of them, each below objects; one may occur twice */
 };
 
 /*
- * Reads the file at path. On success the caller frees the graph with heapfile_free. Otherwise false,
- * *heap is empty, and error holds one line of text: "path:line: what is wrong", or "path: ..." when no
- * line is to blame.
+ * Reads the file at path. On success the caller frees the graph with heapfile_free. Otherwise
+ * false, *heap is empty, and error holds one line of text: "path:line: what is wrong", or "path:
+ * ..." when no line is to blame.
  */
 bool heapfile_read(struct heapfile *heap, const char *path, char *error, size_t error_bytes);
 

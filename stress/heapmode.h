@@ -31,8 +31,8 @@ enum shape {
 	SHAPE_TRACED, /* slots named by a trace callback */
 };
 
-/* What the objects of one type look like: a node, and length elements of stride bytes. An element of
- * a shape with slots begins with one. */
+/* What the objects of one type look like: a node, and length elements of stride bytes. An
+ * element of a shape with slots begins with one. */
 struct kind {
 	const struct gyre_type *type;
 	enum shape shape;
@@ -42,8 +42,8 @@ struct kind {
 #define FILE_KINDS_MAX 60000 /* a heap has 65,535 types; files with more share them */
 
 /*
- * An identity says who made the object (12 bits), the how many-th of that maker it is (36 bits), and
- * its kind (16 bits).
+ * An identity says who made the object (12 bits), the how many-th of that maker it is (36 bits),
+ * and its kind (16 bits).
  */
 #define IDENTITY_KIND_BITS 16
 #define IDENTITY_SERIAL_BITS 36
@@ -56,9 +56,9 @@ static inline size_t identity_kind(uint64_t identity)
 #define NODES_MAX (UINT32_MAX - 1) /* of an island: nodes are numbered in 32 bits */
 
 /*
- * A graph and its shadow. Node n of the shadow stands for object[n]; its slots are slot[first[n]] to
- * slot[first[n + 1] - 1], each the number of the referent plus 1, or 0. Nodes that are not reachable
- * any more stay in the shadow, and nobody looks at their objects.
+ * A graph and its shadow. Node n of the shadow stands for object[n]; its slots are slot[first[n]]
+ * to slot[first[n + 1] - 1], each the number of the referent plus 1, or 0. Nodes that are not
+ * reachable any more stay in the shadow, and nobody looks at their objects.
  */
 struct island {
 	uint32_t nodes;
@@ -73,7 +73,7 @@ struct island {
 	size_t roots;        /* made so far */
 	struct gyre_root *root;
 	uint32_t *root_node; /* like slot */
-	gyre_ref *held;      /* not NULL: the island is under way, and this slot holds its only root */
+	gyre_ref *held; /* not NULL: the island is under way, and this slot is its only root */
 };
 
 #define INBOX_ENTRIES 4
@@ -83,7 +83,7 @@ struct island {
 struct inbox {
 	pthread_mutex_t lock;
 	struct island *island[INBOX_ENTRIES];  /* or NULL */
-	struct gyre_root root[INBOX_ENTRIES];  /* holds the island's root when island->held is set */
+	struct gyre_root root[INBOX_ENTRIES];  /* the island's root when island->held is set */
 };
 
 /* The mode; run->shared. What is not under a lock or a slot is fixed before the workers start. */
@@ -103,7 +103,7 @@ struct hand {
 	struct stress_worker *w;
 	struct heap_mode *mode;
 	uint64_t serial;  /* objects made */
-	uint32_t *local;  /* of each object of the file: its node in the island being built, plus 1 */
+	uint32_t *local;  /* of each object of the file: its node plus 1 while it is built */
 	uint32_t *list;   /* objects of the file for the piece being built */
 	uint32_t *work;   /* the work list of a search */
 	size_t work_room;
@@ -116,7 +116,8 @@ enum how { HOW_STORE, HOW_EXCLUSIVE, HOW_EXCHANGE, HOW_COMPARE, HOW_COUNT, HOW_I
 
 /* ---- heap_types.c ---- */
 
-/* Registers a type for each of the file's and the two more. false: the run has failed or is refused. */
+/* Registers a type for each of the file's and the two more. false: the run has failed or is
+ * refused. */
 bool heap_types(struct stress_run *run, struct heap_mode *mode);
 
 /* Slot k of an object of this kind. */
@@ -131,14 +132,15 @@ static inline bool may_refer(const struct heap_mode *mode, size_t a, size_t b)
 	return mode->kinds[a].shape != SHAPE_LEAFY || mode->kinds[b].shape == SHAPE_BYTES;
 }
 
-/* A new object of the file's object's kind and size. May be a safe point; NULL: the run must end. */
+/* A new object of the file's object's kind and size. May be a safe point; NULL: the run must
+ * end. */
 struct node *node_new_like(struct hand *hand, size_t file_object);
 /* A new object with length elements. May be a safe point; NULL: the run must end. */
 struct node *node_new(struct hand *hand, size_t kind, size_t length);
 
 /* Writes slot of holder; may be a safe point, at which both are kept. false: the run has failed. */
-bool node_put(struct hand *hand, const struct node *holder, gyre_ref *slot, const struct node *value,
-	      enum how how);
+bool node_put(struct hand *hand, const struct node *holder, gyre_ref *slot,
+	      const struct node *value, enum how how);
 enum how how_any(struct stress_rng *rng);
 
 /* ---- heap_island.c ---- */

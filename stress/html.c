@@ -33,8 +33,9 @@ static const char style[] =
 	"font-size:21px;font-variant-numeric:tabular-nums}.tiles span{color:var(--soft);"
 	"font-size:13px}svg{display:block;width:100%;height:auto;min-width:560px}"
 	"svg text{fill:var(--soft);font:12px system-ui,sans-serif}.grid{stroke:var(--line)}"
-	".key{font-size:13px;color:var(--soft);margin:8px 0 0}.key i{display:inline-block;width:11px;"
-	"height:11px;border-radius:3px;margin:0 5px 0 14px}.key i:first-child{margin-left:0}"
+	".key{font-size:13px;color:var(--soft);margin:8px 0 0}"
+	".key i{display:inline-block;width:11px;height:11px;border-radius:3px;margin:0 5px 0 14px}"
+	".key i:first-child{margin-left:0}"
 	"table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
 	"th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--line)}"
 	"td+td,th+th{text-align:right}td+td{white-space:nowrap}th{font-weight:600}"
@@ -119,8 +120,8 @@ static void write_tiles(FILE *out, const struct stress_run *run)
 	fprintf(out, "<div class=tiles>");
 	format_large(text, sizeof(text), (double)s->objects_allocated, "");
 	write_tile(out, text, "objects allocated");
-	format_large(text, sizeof(text),
-		     seconds > 0 ? (double)s->objects_allocated / seconds : 0, "/s");
+	format_large(text, sizeof(text), seconds > 0 ? (double)s->objects_allocated / seconds : 0,
+		     "/s");
 	write_tile(out, text, "objects a second");
 	format_large(text, sizeof(text), (double)s->reclaimed_by_cycle, "");
 	write_tile(out, text, "reclaimed in cycles");
@@ -193,8 +194,8 @@ static void write_pause_bars(FILE *out, const struct gyre_delays *d, double top,
 		fprintf(out,
 			"<rect x=110 y=%.1f width=%.1f height=11 rx=2 fill=\"%s\"><title>%s: %s"
 			"</title></rect><text x=%.1f y=%.1f>%s</text>",
-			y, width < 1 ? 1 : width, bar_colours[k], bar_names[k], text,
-			118 + width, y + 10, text);
+			y, width < 1 ? 1 : width, bar_colours[k], bar_names[k], text, 118 + width,
+			y + 10, text);
 	}
 }
 
@@ -207,8 +208,9 @@ static void write_pauses(FILE *out, const struct gyre_stats *s)
 		if (s->delays[i].max_ns > 0 && ceil(log10((double)s->delays[i].max_ns)) > decades)
 			decades = ceil(log10((double)s->delays[i].max_ns));
 	fprintf(out,
-		"<section><h2>Delays of mutators, by cause</h2><p>Logarithmic axis; a delay is what "
-		"a thread was held up for at one time.</p><svg viewBox=\"0 0 %.0f %.0f\" role=img "
+		"<section><h2>Delays of mutators, by cause</h2>"
+		"<p>Logarithmic axis; a delay is what a thread was held up for at one time.</p>"
+		"<svg viewBox=\"0 0 %.0f %.0f\" role=img "
 		"aria-label=\"Delays of mutators by cause\">",
 		CHART_WIDTH, height + 26);
 	for (int e = 1; e <= (int)decades; e++) {
@@ -300,12 +302,14 @@ static void write_chart(FILE *out, const struct stress_record *r, const char *ti
 		title, text, CHART_WIDTH, CHART_HEIGHT, title);
 	write_axes(out, top, seconds, unit);
 	for (size_t l = 0; l < count; l++) {
-		fprintf(out, "<polyline fill=none stroke=\"%s\" stroke-width=1.6 "
-			     "stroke-linejoin=round points=\"", lines[l].colour);
+		fprintf(out,
+			"<polyline fill=none stroke=\"%s\" stroke-width=1.6 "
+			"stroke-linejoin=round points=\"",
+			lines[l].colour);
 		for (size_t i = 0; i < r->count; i++)
 			fprintf(out, "%.1f,%.1f ",
-				CHART_LEFT + (CHART_WIDTH - CHART_LEFT - 20) *
-						     r->samples[i].t / seconds,
+				CHART_LEFT +
+					(CHART_WIDTH - CHART_LEFT - 20) * r->samples[i].t / seconds,
 				CHART_TOP + plot * (1 - value_of(&r->samples[i], &lines[l]) / top));
 		fprintf(out, "\"/>");
 	}
@@ -351,7 +355,8 @@ static void write_row(FILE *out, const char *name, uint64_t value)
 
 static void write_tables(FILE *out, const struct gyre_stats *s)
 {
-	fprintf(out, "<section><h2>The collector</h2><table><tr><th>Figure</th><th>Value</th></tr>");
+	fprintf(out,
+		"<section><h2>The collector</h2><table><tr><th>Figure</th><th>Value</th></tr>");
 #define WRITE_ROW(field) write_row(out, #field, s->field);
 	STRESS_STATS(WRITE_ROW)
 #undef WRITE_ROW

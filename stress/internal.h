@@ -2,8 +2,8 @@
 /*
  * internal.h: what the files of the framework share and modes have no business with.
  *
- * oracle.c keeps what disagreed and the checkpoints, sample.c the series over time, json.c and html.c
- * write both down, main.c puts them together.
+ * oracle.c keeps what disagreed and the checkpoints, sample.c the series over time, json.c and
+ * html.c write both down, main.c puts them together.
  */
 #ifndef STRESS_INTERNAL_H
 #define STRESS_INTERNAL_H
@@ -38,7 +38,8 @@ struct stress_oracle {
 
 struct stress_oracle *stress_oracle_make(void);
 void stress_oracle_free(struct stress_oracle *oracle);
-/* Says how many workers are about to start; and that one of them has returned and announces w->left. */
+/* Says how many workers are about to start; and that one of them has returned and announces
+ * w->left. */
 void stress_oracle_begin(struct stress_run *run, unsigned workers);
 void stress_oracle_leave(struct stress_worker *w);
 /* Calls for a checkpoint if the last one is long enough ago. The sampler's thread. */
@@ -65,9 +66,9 @@ struct stress_record {
 	uint64_t began_ns, ended_ns;
 	struct stress_sample samples[STRESS_SAMPLES_MAX];
 	size_t count;
-	double spacing, next;   /* of samples, in seconds */
-	double line_next;       /* when a live line is due */
-	double line_t;          /* when the last one was written, and what the figures were then */
+	double spacing, next; /* of samples, in seconds */
+	double line_next;     /* when a live line is due */
+	double line_t;        /* when the last one was written, and what the figures were then */
 	uint64_t line_objects;
 	uint64_t rss_max, rss_at_60s;
 	struct gyre_stats stats; /* at the end */

@@ -17,7 +17,11 @@ double stress_traced_per_freed(const struct gyre_stats *stats)
 /* The length of the UTF-8 sequence at text, or 0 where there is none. */
 static int utf8_length(const unsigned char *text)
 {
-	int length = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+	int length = text[0] < 0x80   ? 1
+		     : text[0] < 0xc2 ? 0
+		     : text[0] < 0xe0 ? 2
+		     : text[0] < 0xf0 ? 3
+				      : 4;
 
 	if (text[0] > 0xf4)
 		return 0;

@@ -2,9 +2,9 @@
 /*
  * main.c: the command line of gyre-stress, the life of a run, and the verdict.
  *
- * Runs on the main thread. The heap is opened before the mode runs and, when the run was sound, closed
- * after it; when it was not, nothing of gyre is called any more once the figures are read, since a
- * broken heap can do anything.
+ * Runs on the main thread. The heap is opened before the mode runs and, when the run was sound,
+ * closed after it; when it was not, nothing of gyre is called any more once the figures are read,
+ * since a broken heap can do anything.
  */
 #include "internal.h"
 
@@ -47,7 +47,8 @@ static const struct argp_option common_options[] = {
 	{ "threads", 't', "N", 0, "Mutator threads (default 2)", 0 },
 	{ "rounds", 'n', "N", 0, "Rounds of each thread (default: no limit)", 0 },
 	{ "seconds", 's', "S", 0, "End after S seconds (default 10, or none with --rounds)", 0 },
-	{ "seed", KEY_SEED, "N", 0, "Everything random comes from it (default: from the clock)", 0 },
+	{ "seed", KEY_SEED, "N", 0, "Everything random comes from it (default: from the clock)",
+	  0 },
 	{ "checkpoint", KEY_CHECKPOINT, "S", 0,
 	  "Collect, verify and compare every S seconds (default 2; 0: only at the end)", 0 },
 	{ NULL, 0, NULL, 0, "Heap (bytes may end in K, M or G):", 2 },
@@ -222,7 +223,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return error == ARGP_ERR_UNKNOWN ? parse_heap(key, arg, state, c) : error;
 }
 
-/* The mode's name: the first argument, or else the first that is one. *at: where it stands, or 0. */
+/* The mode's name: the first argument, or else the first that is one. *at: where it stands, or
+ * 0. */
 static const struct stress_mode *find_mode(int argc, char **argv, int *at)
 {
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -322,8 +324,9 @@ static void parse_command(struct command *c, int argc, char **argv)
 		struct timespec now;
 
 		clock_gettime(CLOCK_REALTIME, &now);
-		c->options.seed = ((uint64_t)now.tv_sec * UINT64_C(1000000000) +
-				   (uint64_t)now.tv_nsec) % UINT64_C(1000000000);
+		c->options.seed =
+			((uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec) %
+			UINT64_C(1000000000);
 	}
 }
 
@@ -355,7 +358,8 @@ static void on_crash(int number)
 	raise(number);
 }
 
-/* A crash is a disagreement too, and without its seed it is a riddle. A sanitizer's handler stays. */
+/* A crash is a disagreement too, and without its seed it is a riddle. A sanitizer's handler
+ * stays. */
 static void catch_crashes(const struct stress_run *run)
 {
 	static const int numbers[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
@@ -375,8 +379,7 @@ static void catch_crashes(const struct stress_run *run)
 /* The first interrupt ends the run with a verdict, the second ends the program. */
 static void catch_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_signal,
-				    .sa_flags = (int)(SA_RESETHAND | SA_RESTART) };
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
@@ -504,8 +507,10 @@ static int run_mode(struct stress_run *run)
 
 int main(int argc, char **argv)
 {
-	struct command command = { .options = { .threads = 2, .rounds = UINT64_MAX,
-						.checkpoint = 2, .report_every = 5,
+	struct command command = { .options = { .threads = 2,
+						.rounds = UINT64_MAX,
+						.checkpoint = 2,
+						.report_every = 5,
 						.poison = true } };
 	_Atomic(unsigned) log_lines = 0;
 	struct stress_run run = { .options = &command.options };

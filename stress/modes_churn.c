@@ -38,8 +38,8 @@ struct churn_node {
 static const struct gyre_type_desc bytes_desc =
 	GYRE_TYPE(struct churn_bytes, GYRE_TRAILING_BYTES(struct churn_bytes, bytes, length));
 static const struct gyre_type_desc node_desc =
-	GYRE_TYPE(struct churn_node, GYRE_REFS(GYRE_REF(struct churn_node, leaf),
-					       GYRE_REF(struct churn_node, peer)));
+	GYRE_TYPE(struct churn_node,
+		  GYRE_REFS(GYRE_REF(struct churn_node, leaf), GYRE_REF(struct churn_node, peer)));
 
 /* What one place of the frame reaches; 0 is nothing. */
 struct churn_place {

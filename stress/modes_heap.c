@@ -205,6 +205,6 @@ const struct stress_mode stress_mode_heap = {
 	.params = {
 		{ "copies", "Copies of the graph that each thread has for itself", 1, 0, 8 },
 		{ "steps", "Changes that each thread makes in a round", 50000, 1, UINT32_MAX },
-		{ "piece", "Objects of the largest pieces that are spliced in", 300, 1, UINT32_MAX },
+		{ "piece", "Objects of the largest pieces spliced in", 300, 1, UINT32_MAX },
 	},
 };

@@ -163,8 +163,7 @@ static void visit(struct stress_worker *w, const struct list *list)
 			gyre_safepoint(w->m);
 	}
 	if (node != (list->shape == SHAPE_RING ? list->held[0] : NULL))
-		stress_fail(w->run, "a %s does not end where it should",
-			    shape_names[list->shape]);
+		stress_fail(w->run, "a %s does not end where it should", shape_names[list->shape]);
 }
 
 static void drop(struct stress_worker *w, struct list *list)

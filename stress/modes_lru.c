@@ -45,10 +45,9 @@ static const struct gyre_type_desc table_desc =
 	GYRE_TYPE(struct lru_table, GYRE_REFS(GYRE_REF(struct lru_table, ends)),
 		  GYRE_TRAILING_REFS(struct lru_table, buckets, length));
 static const struct gyre_type_desc entry_desc =
-	GYRE_TYPE(struct lru_entry, GYRE_REFS(GYRE_REF(struct lru_entry, older),
-					      GYRE_REF(struct lru_entry, newer),
-					      GYRE_REF(struct lru_entry, chain),
-					      GYRE_REF(struct lru_entry, value)));
+	GYRE_TYPE(struct lru_entry,
+		  GYRE_REFS(GYRE_REF(struct lru_entry, older), GYRE_REF(struct lru_entry, newer),
+			    GYRE_REF(struct lru_entry, chain), GYRE_REF(struct lru_entry, value)));
 static const struct gyre_type_desc value_desc =
 	GYRE_TYPE(struct lru_value, GYRE_REFS(GYRE_REF(struct lru_value, entry)),
 		  GYRE_TRAILING_BYTES(struct lru_value, bytes, length));

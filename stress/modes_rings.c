@@ -20,8 +20,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define KEPT 8      /* rings of a maker */
-#define DYING 64    /* objects of the worker that stores */
+#define KEPT 8       /* rings of a maker */
+#define DYING 64     /* objects of the worker that stores */
 #define SHORT_MAX 10 /* most rings are no longer */
 #define LONG_ONE_IN 256
 #define ROUND_OBJECTS 4096 /* where there is no pace */

@@ -344,8 +344,8 @@ static void threads_run(struct stress_run *run)
 		return;
 	}
 	run->shared = &threads;
-	threads.board = stress_new(w, threads.board_type, threads.places,
-				   shape_identities(w->index));
+	threads.board =
+		stress_new(w, threads.board_type, threads.places, shape_identities(w->index));
 	if (threads.board && stress_root_init(w, &threads.root, threads.board)) {
 		run->shared_count = count_shared;
 		stress_workers(run, threads_work, NULL);

@@ -26,8 +26,8 @@ struct tree_node {
 };
 
 static const struct gyre_type_desc node_desc =
-	GYRE_TYPE(struct tree_node, GYRE_REFS(GYRE_REF(struct tree_node, child),
-					      GYRE_REF(struct tree_node, parent)));
+	GYRE_TYPE(struct tree_node,
+		  GYRE_REFS(GYRE_REF(struct tree_node, child), GYRE_REF(struct tree_node, parent)));
 
 /* Twigs are numbered; 0 is none. A free one's child[0] is the next free one. */
 struct twig {

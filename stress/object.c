@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * object.c: random numbers, the heads of objects, and calls of gyre that are tried again when memory
- * is short. Runs on mutator threads, each with its own worker and stream of numbers.
+ * object.c: random numbers, the heads of objects, and calls of gyre that are tried again when
+ * memory is short. Runs on mutator threads, each with its own worker and stream of numbers.
  */
 #include "internal.h"
 
@@ -64,10 +64,11 @@ bool stress_check(struct stress_worker *w, const void *object, uint64_t identity
 		return false;
 	}
 	if (head->canary != canary_of(w->run, object, head->identity)) {
-		stress_lost(w->run,
-			    "worker %u reached %p, which is no object: identity %#llx, canary %#llx",
-			    w->index, object, (unsigned long long)head->identity,
-			    (unsigned long long)head->canary);
+		stress_lost(
+			w->run,
+			"worker %u reached %p, which is no object: identity %#llx, canary %#llx",
+			w->index, object, (unsigned long long)head->identity,
+			(unsigned long long)head->canary);
 		return false;
 	}
 	if (identity != STRESS_ANY && head->identity != identity) {
@@ -93,7 +94,8 @@ bool stress_again(struct stress_worker *w, enum gyre_status status)
 		w->tries = 0;
 		return false;
 	}
-	/* A safe point is what journals need; a collection is what the heap needs, and costs more. */
+	/* A safe point is what journals need; a collection is what the heap needs, and costs
+	 * more. */
 	if (status == GYRE_JOURNAL_FULL && w->tries % 16 != 0) {
 		gyre_collect_soon(w->run->heap);
 		gyre_safepoint(w->m);
@@ -118,7 +120,8 @@ void *stress_new(struct stress_worker *w, const struct gyre_type *type, size_t l
 	return object;
 }
 
-/* The slow half of stress_store: the frame is not worth its cost for a store that succeeds at once. */
+/* The slow half of stress_store: the frame is not worth its cost for a store that succeeds at
+ * once. */
 __attribute__((noinline)) static bool store_again(struct stress_worker *w, const void *holder,
 						  gyre_ref *slot, const void *value,
 						  enum gyre_status status)

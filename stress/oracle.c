@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * oracle.c: where the shadow's number meets the heap's, and what is written down when they disagree.
+ * oracle.c: where the shadow's number meets the heap's, and what is written down when they
+ * disagree.
  *
- * stress_fail and its kin may be called by any thread. A checkpoint is a meeting: each worker parks and
- * waits on a condition; the last to come is the leader, which unparks itself, collects, verifies and
- * compares while nobody else touches the heap, and then lets all go. A worker that returns counts as
- * one that no longer has to come, and its leaving may be what makes a meeting complete.
+ * stress_fail and its kin may be called by any thread. A checkpoint is a meeting: each worker parks
+ * and waits on a condition; the last to come is the leader, which unparks itself, collects,
+ * verifies and compares while nobody else touches the heap, and then lets all go. A worker that
+ * returns counts as one that no longer has to come, and its leaving may be what makes a meeting
+ * complete.
  */
 #include "internal.h"
 
@@ -50,8 +52,7 @@ static void disagree(struct stress_run *run, uint64_t lost, uint64_t kept, const
 		if (copy != NULL)
 			o->texts[o->texts_count++] = copy;
 		/* At once: a heap that is broken may not live to see the verdict. */
-		fprintf(stderr, "\ngyre-stress: %s (seed %" PRIu64 ")\n", text,
-			run->options->seed);
+		fprintf(stderr, "\ngyre-stress: %s (seed %" PRIu64 ")\n", text, run->options->seed);
 	}
 	pthread_mutex_unlock(&o->lock);
 	atomic_store_explicit(&run->stop, true, memory_order_relaxed); /* see stress_stopped */
@@ -166,7 +167,8 @@ void stress_expect(struct stress_worker *w, uint64_t objects, const char *when)
 	struct found found = { .run = run };
 	enum gyre_status status;
 
-	/* A heap that is known to be broken has no more to tell, and collecting it may never end. */
+	/* A heap that is known to be broken has no more to tell, and collecting it may never
+	 * end. */
 	if (stress_failed(run))
 		return;
 	if (!stress_ok(run, gyre_collect(w->m, NULL), "gyre_collect"))

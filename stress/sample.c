@@ -2,13 +2,14 @@
 /*
  * sample.c: the clock of a run, its figures over time, and the live line.
  *
- * One thread, not attached to the heap: it reads the statistics, which stop nobody, and counters that
- * the workers publish. It ends the run when its time is over or the user interrupts, and calls for
- * checkpoints. What it has recorded is read by others only after it has ended.
+ * One thread, not attached to the heap: it reads the statistics, which stop nobody, and counters
+ * that the workers publish. It ends the run when its time is over or the user interrupts, and calls
+ * for checkpoints. What it has recorded is read by others only after it has ended.
  */
 #include "internal.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -134,8 +135,12 @@ static void tick(struct stress_record *r)
 	double now = stress_record_now(r);
 
 	/* Relaxed: see stress_stopped; the handler publishes nothing else. */
-	if (atomic_load_explicit(&stress_interrupted, memory_order_relaxed) ||
-	    (options->seconds > 0 && now >= options->seconds))
+	if (atomic_load_explicit(&stress_interrupted, memory_order_relaxed)) {
+		atomic_store_explicit(&r->run->stop, true, memory_order_relaxed);
+		/* Another one ends the program; one that came twice at once does not. */
+		signal(SIGINT, SIG_DFL);
+	}
+	if (options->seconds > 0 && now >= options->seconds)
 		atomic_store_explicit(&r->run->stop, true, memory_order_relaxed);
 	stress_oracle_tick(r->run, now);
 	sample(r, now, false);
@@ -153,7 +158,8 @@ static void *sampler_main(void *arg)
 	while (!r->ended) {
 		pthread_mutex_unlock(&r->lock);
 		tick(r);
-		/* No catching up: after a tick that took long the next one is a whole pause away. */
+		/* No catching up: after a tick that took long the next one is a whole pause
+		 * away. */
 		next = clock_ns() + TICK_NS;
 		until.tv_sec = (time_t)(next / 1000000000);
 		until.tv_nsec = (long)(next % 1000000000);

@@ -4,16 +4,17 @@
  *
  * A mode is one entry of the table in modes.c. Its run function is called on the main thread with
  * the heap open; it registers its types, has workers do its work, and says how many objects the
- * heap must hold. The framework keeps the clock, the seeds, the live line, the verdict, the reports.
+ * heap must hold. The framework keeps the clock, the seeds, the live line, the verdict, the
+ * reports.
  *
  *	static void work(struct stress_worker *w)
  *	{
  *		while (stress_round(w)) {
  *			... one round, with gyre_safepoint(w->m) now and then ...
  *			if (stress_checkpoint_due(w))
- *				stress_checkpoint(w, objects that this worker's shadow knows as reachable);
+ *				stress_checkpoint(w, reachable objects that its shadow knows);
  *		}
- *		w->left = objects that stay reachable when this worker is gone (0: it dropped all);
+ *		w->left = objects that stay reachable without this worker (0: none);
  *	}
  *
  *	static void run(struct stress_run *run)
@@ -117,10 +118,11 @@ struct stress_run {
 	uint64_t secret;               /* of the canaries, from the seed */
 
 	/*
-	 * Set by a mode whose threads share objects, before stress_workers; or NULL. Called while all
-	 * workers are parked but w, which called stress_checkpoint; returns the number of objects
-	 * that only the shared shadow knows (what the workers announce is not counted again). It
-	 * may read the heap with gyre_load from the shared roots, and reports what is broken.
+	 * Set by a mode whose threads share objects, before stress_workers; or NULL. Called while
+	 * all workers are parked but w, which called stress_checkpoint; returns the number of
+	 * objects that only the shared shadow knows (what the workers announce is not counted
+	 * again). It may read the heap with gyre_load from the shared roots, and reports what is
+	 * broken.
 	 */
 	uint64_t (*shared_count)(struct stress_worker *w);
 	void *shared; /* the mode's own */
@@ -133,7 +135,8 @@ struct stress_run {
 /* The value of a parameter of the run's mode, by name. */
 uint64_t stress_param(const struct stress_run *run, const char *name);
 
-/* The run must end now: time is over, an oracle disagreed, or the user interrupted. Any thread. Cheap. */
+/* The run must end now: time is over, an oracle disagreed, or the user interrupted. Any thread.
+ * Cheap. */
 static inline bool stress_stopped(const struct stress_run *run)
 {
 	/* Relaxed: nothing else is published by it, and a late answer is only a later end. */
@@ -171,16 +174,17 @@ static inline void stress_count(_Atomic(uint64_t) *counter, uint64_t value)
 }
 
 /*
- * Starts options->threads threads, each attached, each calling work(w) with w->arg = arg, and returns
- * when all have returned and detached. The calling main thread is parked meanwhile. A worker must
- * have no keep frame open when it returns.
+ * Starts options->threads threads, each attached, each calling work(w) with w->arg = arg, and
+ * returns when all have returned and detached. The calling main thread is parked meanwhile. A
+ * worker must have no keep frame open when it returns.
  */
 void stress_workers(struct stress_run *run, void (*work)(struct stress_worker *w), void *arg);
 
 /* The sum of w->left over the workers of the last stress_workers. Main thread. */
 uint64_t stress_left(const struct stress_run *run);
 
-/* Begins the worker's next round: false when its rounds are done or the run must end. A safe point. */
+/* Begins the worker's next round: false when its rounds are done or the run must end. A safe
+ * point. */
 bool stress_round(struct stress_worker *w);
 
 /* ---- Objects (oracle.c) ---- */
@@ -213,9 +217,9 @@ void stress_brand(const struct stress_run *run, void *object, uint64_t identity)
 bool stress_check(struct stress_worker *w, const void *object, uint64_t identity);
 
 /*
- * gyre_store, tried again after a safe point when journals are full: MAY BE A SAFE POINT. holder (the
- * object that slot lies in, or NULL for a root's slot) and value are kept meanwhile. false: the run
- * has failed, and nothing was stored.
+ * gyre_store, tried again after a safe point when journals are full: MAY BE A SAFE POINT. holder
+ * (the object that slot lies in, or NULL for a root's slot) and value are kept meanwhile. false:
+ * the run has failed, and nothing was stored.
  */
 bool stress_store(struct stress_worker *w, const void *holder, gyre_ref *slot, const void *value);
 
@@ -224,9 +228,9 @@ bool stress_root_init(struct stress_worker *w, struct gyre_root *root, const voi
 bool stress_root_drop(struct stress_worker *w, struct gyre_root *root);
 
 /*
- * For the other calls that can answer GYRE_JOURNAL_FULL or GYRE_NO_MEMORY: true, after a safe point,
- * when the call should be made again; false when status is neither, or when waiting did not help
- * (then the run has failed). Keep what you need first.
+ * For the other calls that can answer GYRE_JOURNAL_FULL or GYRE_NO_MEMORY: true, after a safe
+ * point, when the call should be made again; false when status is neither, or when waiting did not
+ * help (then the run has failed). Keep what you need first.
  *
  *	do
  *		status = gyre_exchange(w->m, slot, value, &old);
@@ -240,8 +244,8 @@ bool stress_ok(struct stress_run *run, enum gyre_status status, const char *what
 /* ---- Oracles (oracle.c) ---- */
 
 /*
- * Something disagreed: the text is collected for the verdict (with the seed), shown at once, and the
- * run is stopped. Any thread, attached or not.
+ * Something disagreed: the text is collected for the verdict (with the seed), shown at once, and
+ * the run is stopped. Any thread, attached or not.
  */
 __attribute__((format(printf, 2, 3))) void stress_fail(struct stress_run *run, const char *format,
 						       ...);
@@ -264,10 +268,10 @@ bool stress_failed(const struct stress_run *run);
 bool stress_checkpoint_due(const struct stress_worker *w);
 
 /*
- * If a checkpoint is due: parks, waits until every worker that has not returned is here, lets the last
- * to come collect, verify and compare, and unparks. A safe point in any case. reachable: the number
- * of objects that the worker's own shadow knows as reachable, those that its keep frames hold
- * included, none of them announced by another worker or counted by run->shared_count.
+ * If a checkpoint is due: parks, waits until every worker that has not returned is here, lets the
+ * last to come collect, verify and compare, and unparks. A safe point in any case. reachable: the
+ * number of objects that the worker's own shadow knows as reachable, those that its keep frames
+ * hold included, none of them announced by another worker or counted by run->shared_count.
  */
 void stress_checkpoint(struct stress_worker *w, uint64_t reachable);
 

@@ -2,8 +2,9 @@
 /*
  * test_heapfile.c: the reader of heap files, on files that are good and on files that lie.
  *
- * Each case is written to a file of its own in the system's directory for such, plain or compressed,
- * and read back. A refusal must name the line that is wrong and leave nothing allocated.
+ * Each case is written to a file of its own in the system's directory for such, plain or
+ * compressed, and read back. A refusal must name the line that is wrong and leave nothing
+ * allocated.
  */
 #include "heapfile.h"
 
@@ -30,9 +31,11 @@ static const char good_text[] = "heap 1 4 5 2 2\n"
 
 static void write_bytes(char *path, const void *bytes, size_t length)
 {
+	static const char stem[] = "/tmp/gyre-heapfile-";
 	int fd;
 
-	strcpy(path, "/tmp/gyre-heapfile-XXXXXX");
+	sprintf(path, "%s%.6d", stem, 0);
+	memset(path + strlen(stem), 'X', 6); /* what mkstemp replaces */
 	fd = mkstemp(path);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, bytes, length), (ssize_t)length);
@@ -108,7 +111,8 @@ static size_t compress_good(unsigned char *bytes, size_t room)
 	return length;
 }
 
-/* Whole it is read; cut off anywhere or with a changed byte in its data it is never half a graph. */
+/* Whole it is read; cut off anywhere or with a changed byte in its data it is never half a
+ * graph. */
 static void test_compressed(void **state)
 {
 	unsigned char bytes[1024], damaged[1024];
@@ -169,13 +173,14 @@ static void test_refused(void **state)
 		{ "heap 1 1 0 0 1\nt a\no 0 8 0\n", ":3: more edges than the 0 announced" },
 		{ "heap 1 1 0 0 1\nt a\no 0 8\no 0 8\n", ":4: more objects than the 1 announced" },
 		{ "heap 1 0 0 0 1\nt a\nt b\n", ":3: more types than the 1 announced" },
-		{ "heap 1 0 0 0 2\nt a\n", ":3: the first line announces 2 types, but the file has 1" },
+		{ "heap 1 0 0 0 2\nt a\n",
+		  ":3: the first line announces 2 types, but the file has 1" },
 		{ "heap 1 0 0 0 1\nt \n", ":2: the name of the type is empty" },
-		{ "heap 1 0 0 0 0\n\n",
-		  ":2: a line begins with 't', 'o' or 'r', not with 0x0a" },
+		{ "heap 1 0 0 0 0\n\n", ":2: a line begins with 't', 'o' or 'r', not with 0x0a" },
 		{ "heap 1 0 0 0 0\ngarbage\n",
 		  ":2: a line begins with 't', 'o' or 'r', not with 0x67" },
-		{ "heap 1 1 1 0 1\nt a\no 0 8  0\n", ":3: the number of a referent is not a number" },
+		{ "heap 1 1 1 0 1\nt a\no 0 8  0\n",
+		  ":3: the number of a referent is not a number" },
 		{ "heap 1 1 0 0 1\nt a\no 0 8x\n", ":3: unexpected character 0x78" },
 		{ "heap 1 1 0 0 1\nt a\no 0 99999999999999999999\n",
 		  ":3: the size of the object is too large" },
@@ -253,9 +258,9 @@ static void test_unreadable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),     cmocka_unit_test(test_compressed),
-		cmocka_unit_test(test_prefixes),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_long_name), cmocka_unit_test(test_fan_out),
+		cmocka_unit_test(test_plain),      cmocka_unit_test(test_compressed),
+		cmocka_unit_test(test_prefixes),   cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_long_name),  cmocka_unit_test(test_fan_out),
 		cmocka_unit_test(test_unreadable),
 	};
 

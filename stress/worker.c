@@ -2,8 +2,9 @@
 /*
  * worker.c: the threads that a mode's work is done on.
  *
- * The main thread starts and joins them, parked, so that no boundary waits for it. Each worker attaches
- * before its work and detaches after it, and leaves the checkpoints only when it is detached.
+ * The main thread starts and joins them, parked, so that no boundary waits for it. Each worker
+ * attaches before its work and detaches after it, and leaves the checkpoints only when it is
+ * detached.
  */
 #include "internal.h"
 

@@ -37,7 +37,7 @@ struct gyre_options {
 	size_t size;          /* sizeof(struct gyre_options) as the caller was compiled */
 	const char *name;     /* shown in thread names and logs, copied; default "gyre" */
 	size_t heap_limit;    /* bytes of cells, hard; default none */
-	size_t journal_limit; /* bytes of journals, hard; default 512 MiB */
+	size_t journal_limit; /* bytes of journals, an eighth of it for boundaries; 512 MiB */
 	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB */
 	uint64_t epoch_ns;    /* longest time between boundaries while there is work; 10 ms */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
@@ -105,10 +105,11 @@ GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify
 /*
  * fork. Call gyre_fork_before(heap), fork, then gyre_fork_parent(heap) in the parent and
  * gyre_fork_child(heap) in the child; gyre_fork_parent also if fork failed. Any thread, attached or
- * not. Between before and parent the collector stands still and no thread can attach, detach or take a
- * new slab; the calling thread must call nothing else of gyre. In the child the heap is frozen:
- * gyre_load is legal, and so are exec and exit; safe points, park and unpark do nothing; every other
- * call returns GYRE_FROZEN or NULL. GYRE_BUSY: another thread is forking.
+ * not; gyre_fork_before is a safe point of an attached thread. Between before and parent the collector
+ * stands still and no thread can attach, detach or take a new slab; the calling thread must call nothing
+ * else of gyre. In the child the heap is frozen: gyre_load is legal, and so are exec and exit; safe
+ * points, park and unpark do nothing; every other call returns GYRE_FROZEN or NULL. GYRE_BUSY: another
+ * thread is forking.
  */
 GYRE_API enum gyre_status gyre_fork_before(struct gyre_heap *heap);
 GYRE_API enum gyre_status gyre_fork_parent(struct gyre_heap *heap);

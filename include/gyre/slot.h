@@ -11,7 +11,7 @@
  * The calls that write need up to two words of journal a slot. They reserve them before they touch
  * the slot: one that returns GYRE_NO_MEMORY or GYRE_JOURNAL_FULL has stored nothing. After each
  * gyre_safepoint, GYRE_STORES_RESERVED stores are sure to succeed in a heap that is not frozen, but
- * if the system was already out of memory at that safe point.
+ * if the journals were at their limit, or the system out of memory, at that safe point.
  *
  * Source of the barrier: Bacon, Attanasio, Rajan, Smith, Lee, "A Pure Reference Counting Garbage
  * Collector", section 2 (the exchange that makes racing writers safe).

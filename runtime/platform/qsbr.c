@@ -41,13 +41,13 @@ void gyre__qsbr_detach(void)
 
 void gyre__qsbr_park(void)
 {
-	if (++self.parked == self.attached && self.ours)
+	if (self.parked++ == 0 && self.ours)
 		urcu_qsbr_thread_offline();
 }
 
 void gyre__qsbr_unpark(void)
 {
-	if (self.parked-- == self.attached && self.ours)
+	if (--self.parked == 0 && self.ours)
 		urcu_qsbr_thread_online();
 }
 

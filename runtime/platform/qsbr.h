@@ -20,7 +20,10 @@
 void gyre__qsbr_attach(bool host);
 /* It detaches from one heap. */
 void gyre__qsbr_detach(void);
-/* One of its mutators parks: the thread is offline once all have. */
+/*
+ * One of its mutators parks: the thread is offline until it has unparked in all heaps, for it may block
+ * now. Another heap in which it is not parked learns from its epoch word that it is still to come.
+ */
 void gyre__qsbr_park(void);
 void gyre__qsbr_unpark(void);
 /* It has done a boundary. */

@@ -348,7 +348,7 @@ static void moving_rings_live(void **state)
 	expect_ok(gyre_root_init(w->m, &r.roots[0], ring(w, w->m, 200)));
 	expect_ok(gyre_root_init(w->m, &r.roots[1], NULL));
 	thread = thread_start(rotate, &r);
-	for (int i = 0; i < 300; i++)
+	for (int i = 0; i < 25; i++)
 		world_collect(w->m);
 	atomic_store(&r.stop, true);
 	expect_ok(gyre_park(w->m));

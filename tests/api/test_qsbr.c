@@ -83,7 +83,7 @@ static void host_at_work(struct world *w, unsigned flags)
 	expect_ok(gyre_park(w->m));
 	gate_wait(&h.here, 1);
 	expect_ok(gyre_unpark(w->m));
-	for (uint64_t i = 0; i < 50; i++) {
+	for (uint64_t i = 0; i < 10; i++) {
 		node_new(w, w->m, i);
 		expect(world_collect(w->m) >= 1);
 	}

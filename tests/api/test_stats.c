@@ -7,7 +7,7 @@
 
 static void unknown_sizes_are_refused(void **state)
 {
-	static const size_t bad[] = { 0, 1, sizeof(size_t), sizeof(struct gyre_stats) + 8,
+	static const size_t bad[] = { 0, 1, sizeof(size_t) - 1, sizeof(struct gyre_stats) + 8,
 				      SIZE_MAX };
 	struct world *w = *state;
 	struct gyre_stats stats;

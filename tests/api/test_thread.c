@@ -52,6 +52,66 @@ static void one_thread_in_several_heaps(void **state)
 	}
 }
 
+struct pair {
+	struct world *w;
+	_Atomic(bool) stop;
+};
+
+static void *pass_safe_points(void *arg)
+{
+	struct pair *p = arg;
+	struct gyre_mutator *m;
+
+	expect_ok(gyre_attach(p->w->heap, 0, &m));
+	while (!atomic_load(&p->stop))
+		gyre_safepoint(m);
+	expect_ok(gyre_detach(m));
+	return NULL;
+}
+
+static void *collect_twenty(void *arg)
+{
+	struct pair *p = arg;
+	struct gyre_mutator *m;
+
+	expect_ok(gyre_attach(p->w->heap, 0, &m));
+	for (uint64_t i = 0; i < 20; i++) {
+		node_new(p->w, m, i);
+		expect_equal(world_collect(m), 1);
+	}
+	expect_ok(gyre_detach(m));
+	return NULL;
+}
+
+/*
+ * A thread of two heaps waits in one of them, first in gyre_collect, then parked and blocked, and
+ * is not parked in the other: the boundaries of the one must not wait for it, whoever runs there.
+ */
+static void waiting_in_one_heap_of_two(void **state)
+{
+	struct world *w = *state, *other;
+	struct pair pair = { .w = w };
+	struct gyre_options options;
+	pthread_t threads[2];
+
+	gyre_options_init(&options);
+	other = world_make(&options);
+	threads[0] = thread_start(pass_safe_points, &pair);
+	for (uint64_t i = 0; i < 20; i++) {
+		node_new(w, w->m, i);
+		expect_equal(world_collect(w->m), 1);
+	}
+	expect_ok(gyre_park(w->m));
+	threads[1] = thread_start(collect_twenty, &pair);
+	thread_join(threads[1]);
+	atomic_store(&pair.stop, true);
+	thread_join(threads[0]);
+	expect_ok(gyre_unpark(w->m));
+	expect(node_is(node_new(other, other->m, 1), 1));
+	expect_equal(world_collect(other->m), 1);
+	world_end(other);
+}
+
 static void park_and_unpark_say_what_they_found(void **state)
 {
 	struct world *w = *state;
@@ -367,6 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(attaching_twice_is_refused),
 		cmocka_unit_test(one_thread_in_several_heaps),
+		world_test(waiting_in_one_heap_of_two),
 		world_test(park_and_unpark_say_what_they_found),
 		world_test(parking_is_a_safe_point),
 		world_test(a_parked_thread_holds_up_nothing),

@@ -55,8 +55,8 @@ static inline int death_run(death_fn misuse, char *text, size_t bytes)
 }
 
 /* misuse must end by SIGABRT, with a line "gyre: misuse: " that contains word and perhaps more. */
-static inline void death_expected_at(death_fn misuse, const char *word, const char *more,
-				     const char *file, int line)
+static inline void death_expected_at(death_fn misuse, const char *name, const char *word,
+				     const char *more, const char *file, int line)
 {
 	char text[8192];
 	int end = death_run(misuse, text, sizeof(text));
@@ -66,15 +66,15 @@ static inline void death_expected_at(death_fn misuse, const char *word, const ch
 
 	if (!right)
 		fprintf(stderr,
-			"%s:%d: wanted SIGABRT and \"gyre: misuse: ... %s\"; "
+			"%s:%d: %s: wanted SIGABRT and \"gyre: misuse: ... %s\"; "
 			"ended by %s %d and said:\n%s\n",
-			file, line, word, WIFSIGNALED(end) ? "signal" : "status",
+			file, line, name, word, WIFSIGNALED(end) ? "signal" : "status",
 			WIFSIGNALED(end) ? WTERMSIG(end) : WEXITSTATUS(end), text);
 	support_expect(right, "the misuse ends the process with the right words", file, line);
 }
 
 #define death_expected(misuse, word, more) \
-	death_expected_at((misuse), (word), (more), __FILE__, __LINE__)
+	death_expected_at((misuse), #misuse, (word), (more), __FILE__, __LINE__)
 
 /* The twin of a death: the same without the mistake must not die. */
 static inline void life_expected_at(death_fn use, const char *file, int line)
