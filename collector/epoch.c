@@ -12,7 +12,6 @@
  * counts, one epoch late like every other decrement.
  */
 #include "collector.h"
-#include "platform/qsbr.h"
 #include "pressure.h"
 
 #define PAUSE_NS_FIRST 20000

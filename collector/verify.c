@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "edge.h"
-#include "platform/qsbr.h"
 
 enum mark { UNSEEN, REACHED, ENTERED, LEFT }; /* the last two: in the search for acyclic cycles */
 
@@ -32,6 +31,7 @@ struct verifier {
 	struct cells *cells; /* by slab->verify_index */
 	size_t count, room;
 	struct gyre__vector stack;
+	const struct gyre__arena *last; /* where the last object was */
 	const void *from; /* whose references are being looked at */
 	bool starved;
 };
@@ -103,16 +103,34 @@ static bool add_slab(struct gyre__slab *slab, void *verifier)
 	return !v->starved;
 }
 
+/* Whether the address lies in an arena of the heap, so that its slab's descriptor can be read. */
+static bool in_arena(struct verifier *v, const void *address)
+{
+	const struct gyre__arena *arena = gyre__arena_of(address), *at;
+
+	if (arena == v->last)
+		return true;
+	/* With everyone at rest the list stands still. */
+	for (at = v->c->heap->slabs.arenas; at != NULL; at = at->next)
+		if (at == arena) {
+			v->last = arena;
+			return true;
+		}
+	return false;
+}
+
 /* Whether address is a cell in use; what a slot refers to must be. */
 static bool valid_target(struct verifier *v, const void *address)
 {
-	struct gyre__slab *slab;
+	struct gyre__slab *slab = gyre__slab_of(address);
+	uint32_t cell;
 
-	if (!gyre__is_object(v->c->heap, address))
+	if (!in_arena(v, address) || (const void *)slab == (const void *)gyre__arena_of(address) ||
+	    slab->verify_index >= v->count || v->cells[slab->verify_index].slab != slab)
 		return false;
-	slab = gyre__slab_of(address);
-	return slab->verify_index < v->count && v->cells[slab->verify_index].slab == slab &&
-	       !vacant(slab, gyre__cell_index(slab, address)) && alive(word_of(address));
+	cell = gyre__cell_index(slab, address);
+	return cell < slab->shape.cells && gyre__cell(slab, cell) == address &&
+	       !vacant(slab, cell) && alive(word_of(address));
 }
 
 static void count_reference(void *verifier, void *child)

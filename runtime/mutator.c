@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/qsbr.h"
 
 /* Rounds of destructors of thread-specific data in which the host may still detach by itself. */
 #define FAREWELL_ROUNDS 2
@@ -99,7 +98,9 @@ enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags, struct gyre
 		return GYRE_NO_MEMORY;
 	}
 	enlist(heap, made);
-	gyre__qsbr_attach((flags & GYRE_ATTACH_QSBR) != 0);
+	made->reader.poll = &made->head.poll;
+	made->reader.bit = GYRE_POLL_QUIESCENT;
+	gyre__qsbr_attach(&made->reader, (flags & GYRE_ATTACH_QSBR) != 0);
 	*m = made;
 	return GYRE_OK;
 }
@@ -110,7 +111,7 @@ static void leave(struct gyre_mutator *m)
 	struct gyre_heap *heap = m->heap;
 
 	gyre__leavings_set(&heap->leavings, NULL);
-	gyre__qsbr_detach();
+	gyre__qsbr_detach(&m->reader);
 	gyre__lock_take(&heap->registry.lock);
 	heap->registry.attached--;
 	/* Release pairs with the acquire in gyre__mutator_state: the record is the collector's. */

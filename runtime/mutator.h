@@ -18,6 +18,7 @@
 #include "check.h"
 #include "heap.h"
 #include "journal.h"
+#include "platform/qsbr.h"
 #include "platform/ring.h"
 
 enum gyre__mutator_state {
@@ -33,6 +34,7 @@ enum gyre__poll {
 	GYRE_POLL_PRESSURE = 2, /* set by the mutator's own slow paths */
 	GYRE_POLL_STOP = 4,     /* set by the collector: come to rest and wait */
 	GYRE_POLL_REFILL = 8,   /* the spare chunks could not be topped up */
+	GYRE_POLL_QUIESCENT = 16, /* set and taken back by whoever waits for a grace period */
 };
 
 /*
@@ -87,6 +89,7 @@ struct gyre_mutator {
 	/* Of the registry. */
 	struct gyre_mutator *next;
 	struct gyre_mutator *previous;
+	struct gyre__reader reader;
 	char name[32];
 	long tid;
 	unsigned farewells; /* rounds of thread-specific data destructors seen */

@@ -8,7 +8,6 @@
  * parked whenever it waits here.
  */
 #include "mutator.h"
-#include "platform/qsbr.h"
 #include "pressure.h"
 #include "to_collector.h"
 
@@ -147,8 +146,7 @@ static void do_boundary(struct gyre_mutator *m)
 {
 	uint64_t start = gyre__now_ns();
 
-	if (gyre__boundary(m))
-		gyre__qsbr_quiescent();
+	gyre__boundary(m);
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_BOUNDARY, gyre__now_ns() - start);
 }
 
@@ -204,6 +202,9 @@ void gyre_safepoint_slow(struct gyre_mutator *m)
 		do_boundary(m);
 	if (poll & GYRE_POLL_REFILL)
 		refill(m);
+	/* Last, so that the wait it ends finds the boundary done. */
+	if (poll & GYRE_POLL_QUIESCENT)
+		gyre__qsbr_quiescent();
 }
 
 enum gyre_status gyre_park(struct gyre_mutator *m)

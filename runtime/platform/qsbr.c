@@ -4,11 +4,14 @@
  *
  * Invariants: a thread is registered once however many heaps it is attached to; a thread that its host
  * registered is neither registered nor made quiescent, offline or online by gyre, because the host may
- * hold pointers of its own across our safe points.
+ * hold pointers of its own across our safe points; while anyone waits, the bit of every listed reader is
+ * raised, and nobody but the last one who waited takes it back.
  */
 #include "platform/qsbr.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <stddef.h>
 #include <urcu-qsbr.h>
 /* For the reader's registered bit: registering a thread twice aborts the process, and only that bit
  * tells a registered thread that is offline from one that is not registered. */
@@ -20,19 +23,68 @@ static _Thread_local struct {
 	bool ours;         /* gyre registered it */
 } self;
 
-void gyre__qsbr_attach(bool host)
+static struct {
+	pthread_mutex_t lock;
+	struct gyre__reader *first;
+	unsigned waiting; /* collectors in a grace period */
+} process = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Relaxed: the bit says only that there is something to do. */
+static void raise_bit(struct gyre__reader *reader)
 {
-	if (self.attached++ > 0)
-		return;
-	self.parked = 0;
-	self.ours = !host && !URCU_TLS(urcu_qsbr_reader).registered;
-	if (self.ours)
-		urcu_qsbr_register_thread();
+	atomic_fetch_or_explicit(reader->poll, reader->bit, memory_order_relaxed);
 }
 
-void gyre__qsbr_detach(void)
+static void lower_bit(struct gyre__reader *reader)
+{
+	atomic_fetch_and_explicit(reader->poll, ~reader->bit, memory_order_relaxed);
+}
+
+static void enlist(struct gyre__reader *reader)
+{
+	pthread_mutex_lock(&process.lock);
+	reader->listed = true;
+	reader->previous = NULL;
+	reader->next = process.first;
+	if (reader->next != NULL)
+		reader->next->previous = reader;
+	process.first = reader;
+	if (process.waiting > 0)
+		raise_bit(reader);
+	pthread_mutex_unlock(&process.lock);
+}
+
+static void delist(struct gyre__reader *reader)
+{
+	if (!reader->listed)
+		return;
+	pthread_mutex_lock(&process.lock);
+	if (reader->previous != NULL)
+		reader->previous->next = reader->next;
+	else
+		process.first = reader->next;
+	if (reader->next != NULL)
+		reader->next->previous = reader->previous;
+	reader->listed = false;
+	pthread_mutex_unlock(&process.lock);
+}
+
+void gyre__qsbr_attach(struct gyre__reader *reader, bool host)
+{
+	if (self.attached++ == 0) {
+		self.parked = 0;
+		self.ours = !host && !URCU_TLS(urcu_qsbr_reader).registered;
+		if (self.ours)
+			urcu_qsbr_register_thread();
+	}
+	if (self.ours)
+		enlist(reader);
+}
+
+void gyre__qsbr_detach(struct gyre__reader *reader)
 {
 	assert(self.attached > 0);
+	delist(reader);
 	if (--self.attached == 0 && self.ours) {
 		urcu_qsbr_unregister_thread();
 		self.ours = false;
@@ -59,7 +111,19 @@ void gyre__qsbr_quiescent(void)
 
 void gyre__qsbr_wait(void)
 {
+	struct gyre__reader *reader;
+
+	pthread_mutex_lock(&process.lock);
+	if (process.waiting++ == 0)
+		for (reader = process.first; reader != NULL; reader = reader->next)
+			raise_bit(reader);
+	pthread_mutex_unlock(&process.lock);
 	urcu_qsbr_synchronize_rcu();
+	pthread_mutex_lock(&process.lock);
+	if (--process.waiting == 0)
+		for (reader = process.first; reader != NULL; reader = reader->next)
+			lower_bit(reader);
+	pthread_mutex_unlock(&process.lock);
 }
 
 bool gyre__qsbr_is_host(void)

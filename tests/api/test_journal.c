@@ -198,8 +198,8 @@ static void *hold(void *arg)
 	return NULL;
 }
 
-/* While a thread holds up the boundary no journal can be applied: stores are refused and the others go
- * on; once it moves, the reserve is there again. */
+/* While a thread holds up the boundary no journal can be applied: stores are refused and the others
+ * go on; once it moves, the reserve is there again. */
 static void a_thread_that_stalls_stops_nobody(void **state)
 {
 	struct world *w = tight_world();
