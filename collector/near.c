@@ -17,7 +17,7 @@
 /* Objects visited before a yield is judged, and the share of them that should be found dead. */
 #define YIELD_SAMPLE 4096
 #define YIELD_GOOD 4
-#define STRIDE_MAX 64
+#define STRIDE_MAX 4096
 
 static bool visitable(uint64_t word, const struct gyre__slab *slab)
 {
@@ -103,7 +103,8 @@ static void judge_yield(struct gyre__yield *yield)
 	if (yield->visited < YIELD_SAMPLE)
 		return;
 	if (yield->found * YIELD_GOOD >= yield->visited)
-		yield->stride = yield->stride > 1 ? yield->stride / 2 : 1;
+		/* Back faster than away: what is not tried waits for a far pass. */
+		yield->stride = yield->stride > 4 ? yield->stride / 4 : 1;
 	else if (yield->stride < STRIDE_MAX)
 		yield->stride *= 2;
 	yield->visited = yield->found = 0;

@@ -38,7 +38,7 @@ static void complete(struct gyre_options *o)
 	if (o->delay_ns == 0)
 		o->delay_ns = 20000000;
 	if (o->near_budget == 0)
-		o->near_budget = 64;
+		o->near_budget = 1024;
 	if (o->far_percent == 0)
 		o->far_percent = 50;
 	if (o->collector_stack == 0)

@@ -42,7 +42,7 @@ struct gyre_options {
 	uint64_t epoch_ns;    /* longest time between boundaries while there is work; 10 ms */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
 	uint64_t delay_ns;    /* longest delay of one safe point by back-pressure; 20 ms */
-	uint32_t near_budget; /* objects a near pass visits for one candidate; 64 */
+	uint32_t near_budget; /* objects a near pass visits for one candidate; 1024 */
 	uint32_t far_percent; /* growth of the surviving heap that calls for a far pass; 50 */
 	size_t collector_stack; /* bytes of stack of the collector thread; 256 KiB */
 	unsigned flags;         /* enum gyre_heap_flags */

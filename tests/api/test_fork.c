@@ -159,8 +159,8 @@ static void the_child_may_exec(void **state)
 }
 
 /*
- * fork failed, or was not called at all: gyre_fork_parent undoes. gyre_fork_before is a safe point, so
- * what a frame holds across it lives and what nothing holds may die there.
+ * fork failed, or was not called at all: gyre_fork_parent undoes. gyre_fork_before is a safe point,
+ * so what a frame holds across it lives and what nothing holds may die there.
  */
 static void the_parent_goes_on_without_a_child(void **state)
 {
@@ -242,7 +242,7 @@ static void fork_beside(struct world *w, bool attached)
 	}
 	if (!attached)
 		expect_ok(gyre_detach(w->m));
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 8; i++) {
 		child = fork_with(w);
 		if (child == 0) {
 			child_expect(tree_sound(gyre_load(&root.slot), 1));
