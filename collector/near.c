@@ -14,6 +14,8 @@
 
 /* An object that has more slots than this times the budget is not looked into. */
 #define WIDE 4
+/* Objects visited before they are scanned and gathered: few enough to be in cache still. */
+#define BATCH 8192
 /* Objects visited before a yield is judged, and the share of them that should be found dead. */
 #define YIELD_SAMPLE 4096
 #define YIELD_GOOD 4
@@ -120,13 +122,16 @@ static void *object_of(const void *item)
 	return (void *)((uintptr_t)item & ~(uintptr_t)1);
 }
 
-/* Takes the candidates out of their list and tries those that are worth it. Those tried stay in the
- * list's front; their number. */
-static size_t mark_all(struct gyre__collector *c)
+/*
+ * Takes candidates out of their list, from number *next on, and tries those that are worth it, until a
+ * batch is visited. Those tried are put into the list's front, which is done with; their number.
+ */
+static size_t mark_batch(struct gyre__collector *c, size_t *next)
 {
 	size_t i, tried = 0;
 
-	for (i = 0; i < c->aged.count; i++) {
+	c->visited.count = 0;
+	for (i = *next; i < c->aged.count && c->visited.count < BATCH; i++) {
 		void *item = c->aged.items[i], *object = object_of(item);
 		uint64_t *word = gyre__word_of(object);
 		struct gyre__yield *yield = &c->yields[kind_of(item)];
@@ -150,10 +155,12 @@ static size_t mark_all(struct gyre__collector *c)
 		yield->visited += c->visited.count - before;
 		c->aged.items[tried++] = item;
 	}
+	*next = i;
+	gyre__counter_add(&c->heap->counted.near_traced, c->visited.count);
 	return tried;
 }
 
-static void gather_all(struct gyre__collector *c, size_t tried)
+static void gather_batch(struct gyre__collector *c, size_t tried)
 {
 	size_t i, first = c->sets_count;
 
@@ -174,15 +181,15 @@ static void gather_all(struct gyre__collector *c, size_t tried)
 void gyre__near_pass(struct gyre__collector *c)
 {
 	struct gyre__vector swap = c->aged;
-	size_t tried, i;
+	size_t tried, i, next = 0;
 
-	c->visited.count = 0;
-	tried = mark_all(c);
-	gyre__counter_add(&c->heap->counted.near_traced, c->visited.count);
-	if (gyre__vector_reserve(&c->stack, c->visited.count)) {
-		scan(c);
-		gather_all(c, tried);
-	} else {
+	while (next < c->aged.count) {
+		tried = mark_batch(c, &next);
+		if (gyre__vector_reserve(&c->stack, c->visited.count)) {
+			scan(c);
+			gather_batch(c, tried);
+			continue;
+		}
 		for (i = 0; i < c->visited.count; i++)
 			*gyre__word_of(c->visited.items[i]) &= ~GYRE_TRACE;
 		c->far.left += tried;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * held.h: a heap whose collector stands still, so that a test can do single steps of its work. Main
+ * thread only, attached.
+ *
+ * Invariants: while the collector is held, its thread waits with none of its work half done and the
+ * test's mutator is parked, so what belongs to the collector thread belongs to the test. Whatever a test
+ * does to words and slots by hand it does to both, so that gyre_verify, which the teardown runs, has
+ * nothing to say.
+ */
+#ifndef GYRE_TESTS_HELD_H
+#define GYRE_TESTS_HELD_H
+
+#include "support.h"
+
+#include "collector.h"
+#include "to_collector.h"
+
+static inline bool held_quiet(const struct gyre__collector *c)
+{
+	return c->far.phase == GYRE_FAR_IDLE && !c->far.settling && c->sets_count == 0 &&
+	       c->released == NULL && c->young.count == 0 && c->aged.count == 0;
+}
+
+/* Holds the collector when all is counted and judged: no journal, set or list of candidates is left. */
+static inline struct gyre__collector *held_begin(struct world *w)
+{
+	struct gyre__collector *c = w->heap->collector;
+
+	for (;;) {
+		world_collect(w->m);
+		/* Parked first: a boundary that is under way would wait for this thread. */
+		expect_ok(gyre_park(w->m));
+		gyre__collector_hold(w->heap);
+		if (held_quiet(c) && c->journal_before == NULL && c->births_before == NULL)
+			return c;
+		gyre__collector_let_go(w->heap);
+		expect_ok(gyre_unpark(w->m));
+	}
+}
+
+static inline void held_end(struct world *w)
+{
+	gyre__collector_let_go(w->heap);
+	expect_ok(gyre_unpark(w->m));
+}
+
+static inline uint64_t held_word(const void *object)
+{
+	return *gyre__word_of(object);
+}
+
+/* Stores into a slot without a word to any journal: the caller changes the counts. */
+static inline void held_store(gyre_ref *slot, const void *value)
+{
+	memcpy((void *)slot, &value, sizeof(value));
+}
+
+#endif
