@@ -53,7 +53,7 @@ static inline uint64_t held_word(const void *object)
 /* Stores into a slot without a word to any journal: the caller changes the counts. */
 static inline void held_store(gyre_ref *slot, const void *value)
 {
-	memcpy((void *)slot, &value, sizeof(value));
+	atomic_store_explicit(&slot->word, (uintptr_t)value, memory_order_release);
 }
 
 #endif
