@@ -3,10 +3,10 @@
  * collector.h: the collector of a heap: its state, and the steps of its work.
  *
  * One thread runs all of it (watch.c and the requests in loop.c excepted), in this order for each
- * epoch e: boundary (epoch.c); increments of e, then decrements of e - 1 (count.c); the verdict on the sets
- * of the last epoch, last found first (verdict.c); releasing what reached 0 (count.c); the near pass and
- * a slice of the far pass (near.c, far.c), and preparing the sets they found (set.c); handing freed cells
- * over. Only count.c writes counts, only verdict.c condemns.
+ * epoch e: boundary (epoch.c); increments of e, then decrements of e - 1 (count.c); the verdict on
+ * the sets of the last epoch, last found first (verdict.c); releasing what reached 0 (count.c); the
+ * near pass and a slice of the far pass (near.c, far.c), and preparing the sets they found (set.c);
+ * handing freed cells over. Only count.c writes counts, only verdict.c condemns.
  *
  * Source of the algorithm: Bacon, Attanasio, Rajan, Smith, Lee, "A Pure Reference Counting Garbage
  * Collector", sections 4 and 7, with its errors mended; docs/algorithm.md tells which and why.
@@ -19,7 +19,8 @@
 #include "platform/memory.h"
 #include "word.h"
 
-/* A candidate set: members [from, from + count) of `members`. The root of its gathering comes first. */
+/* A candidate set: members [from, from + count) of `members`. The root of its gathering comes
+ * first. */
 struct gyre__set {
 	size_t from, count;
 };
@@ -92,7 +93,6 @@ struct gyre__collector {
 	struct gyre__vector members;
 	struct gyre__set *sets;
 	size_t sets_count, sets_room;
-	size_t refused; /* sets refused by the last verdict */
 	bool thorough; /* a full collection is being made */
 	struct gyre__far far;
 
@@ -147,6 +147,8 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word);
 /* pace.c */
 bool gyre__boundary_due(struct gyre__collector *c);
 bool gyre__far_due(struct gyre__collector *c);
+/* Tells mutators how far the far pass is behind the growth of the heap. */
+void gyre__publish_lag(struct gyre__collector *c);
 uint64_t gyre__surviving_bytes(const struct gyre__collector *c);
 bool gyre__work_pending(const struct gyre__collector *c);
 void gyre__wait_for_work(struct gyre__collector *c);

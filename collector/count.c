@@ -5,9 +5,10 @@
  * references out of the counts of the sets that it leads to).
  *
  * Invariants: all increments of an epoch come before any decrement of the epoch before it, and a
- * decrement is applied one epoch late, so a count never falls below the references that were there at
- * the boundary. A newborn counts 1 for its thread in the epoch of its birth, taken back an epoch later.
- * An increment never clears PURPLE. An increment or decrement clears ORANGE: the set it hits is refused.
+ * decrement is applied one epoch late, so a count never falls below the references that were there
+ * at the boundary. A newborn counts 1 for its thread in the epoch of its birth, taken back an epoch
+ * later. An increment never clears PURPLE. An increment or decrement clears ORANGE: the set it hits
+ * is refused.
  */
 #include "edge.h"
 

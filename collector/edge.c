@@ -2,8 +2,8 @@
 /*
  * edge.c: types with a trace callback. Collector thread.
  *
- * Invariant: no slot outside the object is ever read, whatever the callback says; what it names wrongly
- * is counted and logged in every build, and ends the process in a build with checks.
+ * Invariant: no slot outside the object is ever read, whatever the callback says; what it names
+ * wrongly is counted and logged in every build, and ends the process in a build with checks.
  */
 #include "edge.h"
 

@@ -2,9 +2,9 @@
 /*
  * edge.h: the references of an object, as the collector reads them while mutators run.
  *
- * Every slot that the object's cell has is read, also those of a trailing array beyond the length that
- * was asked for: they hold NULL for ever, and the cell's size cannot be tampered with. A callback
- * that names a slot outside its object is not believed.
+ * Every slot that the object's cell has is read, also those of a trailing array beyond the length
+ * that was asked for: they hold NULL for ever, and the cell's size cannot be tampered with. A
+ * callback that names a slot outside its object is not believed.
  */
 #ifndef GYRE_EDGE_H
 #define GYRE_EDGE_H

@@ -2,14 +2,14 @@
 /*
  * epoch.c: the boundary between two epochs. Collector thread.
  *
- * The collector opens epoch e + 1 and asks every mutator for its boundary. Running mutators do it at
- * their next safe point; for parked ones, which it claims, and for those that have detached, the
+ * The collector opens epoch e + 1 and asks every mutator for its boundary. Running mutators do it
+ * at their next safe point; for parked ones, which it claims, and for those that have detached, the
  * collector does it. The wait in between is a grace period; what counts are the epoch words.
  *
- * Invariants: no boundary begins before every mutator has done the last one. A parked mutator that has
- * not run since its last snapshot keeps that snapshot counted instead of taking the same one again. A
- * record that has detached leaves the registry once its last epoch is sealed, and with it go the frames'
- * counts, one epoch late like every other decrement.
+ * Invariants: no boundary begins before every mutator has done the last one. A parked mutator that
+ * has not run since its last snapshot keeps that snapshot counted instead of taking the same one
+ * again. A record that has detached leaves the registry once its last epoch is sealed, and with it
+ * go the frames' counts, one epoch late like every other decrement.
  */
 #include "collector.h"
 #include "pressure.h"
@@ -33,7 +33,8 @@ static void open_epoch(struct gyre__collector *c)
 	gyre__lock_drop(&heap->registry.lock);
 }
 
-/* The boundary of a mutator that the collector has claimed. False without memory for its snapshot. */
+/* The boundary of a mutator that the collector has claimed. False without memory for its
+ * snapshot. */
 static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 {
 	if (m->snapshot_runs == m->runs) {

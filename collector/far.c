@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * far.c: the far pass: trial deletion from all purple objects at once, without a budget. Collector thread.
+ * far.c: the far pass: trial deletion from all purple objects at once, without a budget. Collector
+ * thread.
  *
- * It runs when the surviving heap has grown by a set share, as a tracing collector would, so its cost for
- * each allocated object is constant. It goes on over several epochs: whenever a boundary is due it stops
- * where it is, the epoch is counted, and it goes on. Nothing it concludes from such a mixture of moments
- * needs to be right, as the sigma and delta tests judge what it finds; but nothing may be lost by it:
+ * It runs when the surviving heap has grown by a set share, as a tracing collector would, so its
+ * cost for each allocated object is constant. It goes on over several epochs: whenever a boundary
+ * is due it stops where it is, the epoch is counted, and it goes on. Nothing it concludes from such
+ * a mixture of moments needs to be right, as the sigma and delta tests judge what it finds; but
+ * nothing may be lost by it:
  *
  * - An object in its list is not freed before the pass ends (IN_TRACE).
  * - PURPLE is cleared when the pass begins, not when an object is found live; and while it runs, an

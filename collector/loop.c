@@ -3,8 +3,8 @@
  * loop.c: the collector thread, and what other threads ask of it. The functions that runtime/ calls
  * (to_collector.h) run on the caller's thread and only leave a request and wait.
  *
- * Invariant: requests are served between two cycles, when no set is half judged and no list half walked;
- * a far pass may be under way.
+ * Invariant: requests are served between two cycles, when no set is half judged and no list half
+ * walked; a far pass may be under way.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,6 @@
 
 #define TRIM_NS 100000000u
 #define WATCH_STACK ((size_t)128 << 10)
-/* A full collection gives up when sets were refused in so many passes: mutators that keep changing what
- * it looks at can do that for ever. */
-#define ROUNDS_MAX 64
 
 static uint64_t lap(uint64_t *since, gyre__counter *spent)
 {
@@ -59,6 +56,7 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__judge(c);
 	lap(&at, &counted->verdict_ns);
 	gyre__drain(c);
+	gyre__sets_prepare(c, 0); /* those that were carried over */
 	lap(&at, &counted->release_ns);
 	gyre__flush(c);
 	gyre__pressure_relieve(c->heap);
@@ -69,6 +67,7 @@ void gyre__cycle(struct gyre__collector *c)
 	if (gyre__far_due(c))
 		gyre__far_begin(c);
 	gyre__far_slice(c, false);
+	gyre__publish_lag(c);
 	lap(&at, &counted->far_ns);
 	if (at - c->trimmed_ns > TRIM_NS) {
 		gyre__slabs_trim(c->heap);
@@ -80,32 +79,27 @@ void gyre__cycle(struct gyre__collector *c)
 }
 
 /*
- * Everything that is garbage now: two boundaries apply all decrements that were journalled before, a
- * far pass finds the cycles, one more boundary judges them. Only a set that was refused, because
- * mutators were at something that it reached, calls for another pass.
+ * Everything that is garbage now: two boundaries apply all decrements that were journalled before;
+ * then the counts and references of what is garbage stand still, so one far pass finds all of it,
+ * whatever mutators do to the rest, and a few more boundaries judge it.
  */
 static void collect_fully(struct gyre__collector *c)
 {
-	unsigned round;
-
 	c->thorough = true;
 	while (c->far.phase != GYRE_FAR_IDLE)
 		gyre__cycle(c);
 	gyre__cycle(c);
 	gyre__cycle(c);
-	for (round = 0; round < ROUNDS_MAX; round++) {
-		gyre__far_begin(c);
-		gyre__far_slice(c, false);
-		while (c->far.phase != GYRE_FAR_IDLE)
-			gyre__cycle(c);
+	while (c->sets_count > 0)
 		gyre__cycle(c);
-		if (c->refused == 0)
-			break;
-	}
+	gyre__far_begin(c);
+	gyre__far_slice(c, false);
+	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
+		gyre__cycle(c);
 	c->thorough = false;
-	if (round == ROUNDS_MAX)
+	if (c->far.starved)
 		gyre__log(c->heap, GYRE_LOG_WARNING,
-			  "a full collection gave up on sets that mutators kept changing");
+			  "no memory for a full collection: cycles may be left");
 }
 
 static void serve_collects(struct gyre__collector *c)

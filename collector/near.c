@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * near.c: the near pass: trial deletion of young candidates, each with a small budget. Collector thread.
+ * near.c: the near pass: trial deletion of young candidates, each with a small budget. Collector
+ * thread.
  *
- * A candidate is tried once, an epoch after it became one. Where its budget ends, the rest counts as an
- * outside reference: an edge that is not subtracted errs towards life. What is not found dead simply
- * stays purple and waits for the far pass, so a live structure is not traced again and again. And when
- * trials of one kind of candidate find little, only one in so many is tried at all.
+ * A candidate is tried once, an epoch after it became one. Where its budget ends, the rest counts
+ * as an outside reference: an edge that is not subtracted errs towards life. What is not found dead
+ * simply stays purple and waits for the far pass, so a live structure is not traced again and
+ * again. And when trials of one kind of candidate find little, only one in so many is tried at all.
  *
- * Invariants: the pass begins and ends within one epoch's processing; nothing is freed in between; no
- * object is GRAY without IN_TRACE when it ends. Objects that a far pass has in hand are left to it.
+ * Invariants: the pass begins and ends within one epoch's processing; nothing is freed in between;
+ * no object is GRAY without IN_TRACE when it ends. Objects that a far pass has in hand are left to
+ * it.
  */
 #include "edge.h"
 
@@ -123,8 +125,9 @@ static void *object_of(const void *item)
 }
 
 /*
- * Takes candidates out of their list, from number *next on, and tries those that are worth it, until a
- * batch is visited. Those tried are put into the list's front, which is done with; their number.
+ * Takes candidates out of their list, from number *next on, and tries those that are worth it,
+ * until a batch is visited. Those tried are put into the list's front, which is done with; their
+ * number.
  */
 static size_t mark_batch(struct gyre__collector *c, size_t *next)
 {

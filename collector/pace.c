@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pace.c: when a boundary is due, when a far pass is, and how the collector waits. Collector thread.
+ * pace.c: when a boundary is due, when a far pass is, and how the collector waits. Collector
+ * thread.
  *
- * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is unfinished
- * work and epoch_ns have passed, or when it is asked for. A heap in which nothing happens is looked at
- * less and less often. A far pass comes when what survived has grown by far_percent, or, so that no
- * garbage stays for ever in a heap that does not grow, after a time that keeps its share of the
- * processor below 1 in FAR_REST.
+ * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is
+ * unfinished work and epoch_ns have passed, or when it is asked for. A heap in which nothing
+ * happens is looked at less and less often. A far pass comes when what survived has grown by
+ * far_percent, or, so that no garbage stays for ever in a heap that does not grow, after a time
+ * that keeps its share of the processor below 1 in FAR_REST.
  */
 #include "collector.h"
 
@@ -44,16 +45,35 @@ uint64_t gyre__surviving_bytes(const struct gyre__collector *c)
 	return old > reclaimed ? old - reclaimed : 0;
 }
 
-bool gyre__far_due(struct gyre__collector *c)
+/* The size of the surviving heap that calls for a far pass. */
+static uint64_t far_threshold(const struct gyre__collector *c)
 {
 	const struct gyre_options *o = &c->heap->options;
+
+	return c->far.base_bytes + c->far.base_bytes / 100 * o->far_percent + 2 * o->epoch_bytes;
+}
+
+void gyre__publish_lag(struct gyre__collector *c)
+{
+	uint64_t live = gyre__surviving_bytes(c), due = far_threshold(c);
+	uint64_t from = due + due / 4 + 4 * c->heap->options.epoch_bytes, to = 2 * from;
+	uint64_t lag = 0;
+
+	/* A pass is under way and the heap has grown well beyond what called for it. */
+	if (c->far.phase != GYRE_FAR_IDLE && live > from)
+		lag = live >= to ? 1000 : (live - from) * 1000 / (to - from);
+	atomic_store_explicit(&c->heap->pressure.lag, (uint32_t)lag, memory_order_relaxed);
+}
+
+bool gyre__far_due(struct gyre__collector *c)
+{
 	struct gyre__far *far = &c->far;
 	uint64_t live = gyre__surviving_bytes(c);
 	uint64_t rest = far->spent_ns * FAR_REST;
 
 	if (far->phase != GYRE_FAR_IDLE || far->settling || c->thorough || far->left == 0)
 		return false;
-	if (live > far->base_bytes + far->base_bytes / 100 * o->far_percent + 2 * o->epoch_bytes)
+	if (live > far_threshold(c))
 		return true;
 	if (rest < FAR_REST_NS_LEAST)
 		rest = FAR_REST_NS_LEAST;

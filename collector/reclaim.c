@@ -2,9 +2,9 @@
 /*
  * reclaim.c: freeing cells and recycling chunks. Collector thread.
  *
- * Invariants: a cell is freed once, when it is dead and in none of the collector's lists; its word is 0
- * from then on. Freed cells are marked in their slab's bitmap of freed ones and become vacant in batches,
- * once an epoch, so the lock that mutators take is held briefly.
+ * Invariants: a cell is freed once, when it is dead and in none of the collector's lists; its word
+ * is 0 from then on. Freed cells are marked in their slab's bitmap of freed ones and become vacant
+ * in batches, once an epoch, so the lock that mutators take is held briefly.
  */
 #include "collector.h"
 #include "platform/tsan.h"

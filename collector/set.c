@@ -2,9 +2,10 @@
 /*
  * set.c: candidate sets: gathering what a trial left GRAY, and sigma preparation. Collector thread.
  *
- * Invariants: a member is IN_SET from its gathering to the verdict and is never freed in between. All
- * sets of one verdict come from the passes of one epoch, and each was prepared before the boundary
- * after which it is judged began. From preparation on a member is ORANGE until something touches it.
+ * Invariants: a member is IN_SET from its gathering to the verdict that frees it or lets it go, and
+ * is never freed in between. Each set, also what is carried over of a refused one, was prepared
+ * before the boundary began after which it is judged. From preparation on a member is ORANGE until
+ * it is touched.
  */
 #include <stdlib.h>
 
@@ -104,12 +105,16 @@ static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
-		*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
+		/* One that died by its count since it was gathered has given its references up. It is
+		 * not ORANGE, so it leaves at the verdict. */
+		if (!(*word & GYRE_RELEASED))
+			*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
 	}
 	for (i = 0; i < set->count; i++) {
 		if (i + 8 < set->count)
 			__builtin_prefetch(members[i + 8]);
-		gyre__each_edge(c, members[i], subtract, NULL);
+		if (!(*gyre__word_of(members[i]) & GYRE_RELEASED))
+			gyre__each_edge(c, members[i], subtract, NULL);
 	}
 	for (i = 0; i < set->count; i++)
 		*gyre__word_of(members[i]) &= ~GYRE_TRACE;

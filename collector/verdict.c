@@ -4,13 +4,16 @@
  * that condemns.
  *
  * Delta: no member was touched since the set was prepared, that is, in the epoch that has now been
- * counted. Sigma: all counts of the members at preparation are explained by references from members.
- * Together they prove that nothing outside the set, no thread included, refers to it (docs/algorithm.md).
+ * counted. Sigma: all counts of the members at preparation are explained by references from
+ * members. Together they prove that nothing outside the set, no thread included, refers to it
+ * (docs/algorithm.md).
  *
- * Sets are judged last found first, as no garbage edge leads from an earlier-found set to a later-found
- * one: when a set is freed, its references are taken out of the trial counts of the sets it leads to, so
- * that a chain of sets dies in one verdict.
+ * Sets are judged last found first, as no garbage edge leads from an earlier-found set to a
+ * later-found one: when a set is freed, its references are taken out of the trial counts of the
+ * sets it leads to, so that a chain of sets dies in one verdict.
  */
+#include <string.h>
+
 #include "edge.h"
 
 static bool untouched(struct gyre__collector *c, const struct gyre__set *set)
@@ -44,8 +47,8 @@ static void give_up(void *collector, void *child)
 		gyre__decrement(collector, child, GYRE_OLD);
 		return;
 	}
-	/* A member of a set that is still to be judged: it stays ORANGE, and its count, which may be
-	 * 0 now, is looked at again if that set is refused. */
+	/* A member of a set that is still to be judged, or is carried over: it stays ORANGE, and its
+	 * count, which may be 0 now, is looked at again if it leaves its set alive. */
 	GYRE_ASSERT(gyre__rc(*word) > 0);
 	*word -= GYRE_RC_ONE;
 	if (gyre__crc(*word) > 0)
@@ -76,32 +79,99 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	gyre__counter_add(&c->heap->counted.sets_freed, 1);
 }
 
-/*
- * The members of a refused set go back to where they were. The first one, from which all others were
- * reached, is a candidate again. One whose count was brought to 0 by the freeing of another set is
- * released now, or nobody ever would.
- */
-static void refurbish(struct gyre__collector *c, const struct gyre__set *set)
+/* A member leaves a refused set, to be counted among the living again. */
+static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	size_t i;
+	*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE);
+	if (*word & GYRE_RELEASED)
+		gyre__unlisted(c, object, word);
+	else if (gyre__rc(*word) == 0)
+		/* Brought to 0 by the freeing of another set: nobody else would ever release it. */
+		gyre__release(c, object, word);
+	else if (!gyre__vector_push(&c->stack, object))
+		/* What it reaches cannot be told now; the set is tried again as a whole. */
+		gyre__suspect(c, object, word, GYRE_OLD);
+}
 
-	/* A released member is freed below, so its references must have been given up by then. */
-	gyre__drain(c);
-	for (i = 0; i < set->count; i++) {
-		void *object = c->members.items[set->from + i];
-		uint64_t *word = gyre__word_of(object);
+static void leave_too(void *collector, void *child)
+{
+	uint64_t *word = gyre__word_of(child);
 
-		*word &= ~(GYRE_IN_SET | GYRE_ORANGE);
-		if (*word & GYRE_RELEASED) {
-			gyre__unlisted(c, object, word);
-		} else if (gyre__rc(*word) == 0) {
-			gyre__release(c, object, word);
-		} else if (i == 0) {
-			if (!(*word & GYRE_LISTED))
-				*word &= ~GYRE_PURPLE; /* so that it gets a place in the list */
-			gyre__suspect(c, object, word, GYRE_OLD);
-		}
+	if (gyre__is_red(*word))
+		leave_set(collector, child, word);
+}
+
+/* A member that the tests speak for: it leaves, and is a candidate again, so that whatever it reaches is
+ * reachable from a candidate still. */
+static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG)) && gyre__rc(*word) > 0) {
+		*word &= ~GYRE_PURPLE; /* so that it gets a place in the list */
+		*word &= ~GYRE_IN_SET;
+		gyre__suspect(c, object, word, GYRE_OLD);
 	}
+	leave_set(c, object, word);
+}
+
+/*
+ * A refused set is garbage and something living that was caught with it. The members that were
+ * touched or are held from outside leave, with all members that they reach; what remains, if
+ * anything, is prepared again and judged after the next boundary. So live objects that mutators
+ * keep changing cannot protect the garbage beside them for ever. The number of members that remain,
+ * at the range's front.
+ */
+static size_t refuse(struct gyre__collector *c, const struct gyre__set *set)
+{
+	void **members = c->members.items + set->from;
+	size_t i, kept = 0;
+
+	/* A released member is freed when it leaves, so its references must have been given up. */
+	gyre__drain(c);
+	c->stack.count = 0;
+	for (i = 0; i < set->count; i++) {
+		uint64_t *word = gyre__word_of(members[i]);
+
+		/* RED: a member of this set that has not left. */
+		*word = (*word & ~GYRE_TRACE) | GYRE_RED;
+	}
+	for (i = 0; i < set->count; i++) {
+		uint64_t *word = gyre__word_of(members[i]);
+
+		if (gyre__is_red(*word) && (!(*word & GYRE_ORANGE) || gyre__crc(*word) != 0))
+			leave_first(c, members[i], word);
+	}
+	while (c->stack.count > 0)
+		gyre__each_edge(c, c->stack.items[--c->stack.count], leave_too, c);
+	for (i = 0; i < set->count; i++) {
+		uint64_t *word = gyre__word_of(members[i]);
+
+		if (!gyre__is_red(*word))
+			continue;
+		*word &= ~GYRE_TRACE;
+		members[kept++] = members[i];
+	}
+	return kept;
+}
+
+/* What remains of refused sets moves to the front, in the order in which the sets were found. */
+static void carry_over(struct gyre__collector *c)
+{
+	size_t n, sets = 0, members = 0;
+
+	for (n = 0; n < c->sets_count; n++) {
+		struct gyre__set set = c->sets[n];
+
+		if (set.count == 0)
+			continue;
+		memmove(c->members.items + members, c->members.items + set.from,
+			set.count * sizeof(void *));
+		c->sets[sets++] = (struct gyre__set){ members, set.count };
+		members += set.count;
+	}
+	c->sets_count = sets;
+	c->members.count = members;
+	if (members == 0)
+		gyre__vector_reset(&c->members);
 }
 
 void gyre__judge(struct gyre__collector *c)
@@ -109,23 +179,21 @@ void gyre__judge(struct gyre__collector *c)
 	struct gyre__collector_counters *counted = &c->heap->counted;
 	size_t n;
 
-	c->refused = 0;
 	for (n = c->sets_count; n-- > 0;) {
-		const struct gyre__set *set = &c->sets[n];
+		struct gyre__set *set = &c->sets[n];
 
-		if (!untouched(c, set))
+		if (!untouched(c, set)) {
 			gyre__counter_add(&counted->sets_refused_delta, 1);
-		else if (!explained(c, set))
+			set->count = refuse(c, set);
+		} else if (!explained(c, set)) {
 			gyre__counter_add(&counted->sets_refused_sigma, 1);
-		else {
+			set->count = refuse(c, set);
+		} else {
 			free_set(c, set);
-			continue;
+			set->count = 0;
 		}
-		c->refused++;
-		refurbish(c, set);
 	}
-	c->sets_count = 0;
-	gyre__vector_reset(&c->members);
+	carry_over(c);
 	if (c->far.settling) {
 		c->far.settling = false;
 		c->far.base_bytes = gyre__surviving_bytes(c);

@@ -3,10 +3,11 @@
  * verify.c: the verifier: is the collector's account of the heap true? Collector thread, with every
  * mutator at rest.
  *
- * It brings all mutators to rest and claims them, lets three epochs pass so that every journal is applied,
- * and then counts anew, from slots, roots and frames alone, into tables of its own. What the allocator
- * says is in use, what the collector says was born, and what the slots refer to must agree; each count
- * must be the number of references; and what is reachable is found by a plain search.
+ * It brings all mutators to rest and claims them, lets three epochs pass so that every journal is
+ * applied, and then counts anew, from slots, roots and frames alone, into tables of its own. What
+ * the allocator says is in use, what the collector says was born, and what the slots refer to must
+ * agree; each count must be the number of references; and what is reachable is found by a plain
+ * search.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * watch.c: the thread that watches over boundaries. It sleeps, and when a boundary has been waited for
- * too long it names the threads that hold it up. A thread of its own, because the collector itself is
- * waiting in a grace period then.
+ * watch.c: the thread that watches over boundaries. It sleeps, and when a boundary has been waited
+ * for too long it names the threads that hold it up. A thread of its own, because the collector
+ * itself is waiting in a grace period then.
  *
- * Invariant: it reads the registry under its lock and writes nothing but the log and one counter; the log
- * is called without a lock.
+ * Invariant: it reads the registry under its lock and writes nothing but the log and one counter;
+ * the log is called without a lock.
  */
 #include <string.h>
 

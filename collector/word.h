@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * word.h: the collector word, one for each cell, in the side table of its slab. Collector thread only
- * (the verifier runs on it too), so these are plain words.
+ * word.h: the collector word, one for each cell, in the side table of its slab. Collector thread
+ * only (the verifier runs on it too), so these are plain words.
  *
- * A word is 0 when its cell is not in use, and counts may be added to it before the birth is known: an
- * increment by a thread that is an epoch behind may come first. Two counts and ten flags:
+ * A word is 0 when its cell is not in use, and counts may be added to it before the birth is known:
+ * an increment by a thread that is an epoch behind may come first. Two counts and ten flags:
  *
  *   TRACE   the trial that is going on: nothing, GRAY (visited), RED (member of the set in hand), or
  *           NEWBORN: its birth still counts 1, so no trial could find it dead and none looks at it. What
@@ -89,9 +89,9 @@ static inline bool gyre__is_newborn(uint64_t word)
 }
 
 /*
- * Whether trial deletion may look into an object. Not before its birth is over, not when it is dead,
- * stuck or judged already; and never an acyclic one. What is left out counts as an outside reference,
- * which errs towards life.
+ * Whether trial deletion may look into an object. Not before its birth is over, not when it is
+ * dead, stuck or judged already; and never an acyclic one. What is left out counts as an outside
+ * reference, which errs towards life.
  */
 static inline bool gyre__traceable(uint64_t word, const struct gyre__slab *slab)
 {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * alloc.c: new objects. Runs on mutator threads; sealing also on the collector, for a claimed mutator.
+ * alloc.c: new objects. Runs on mutator threads; sealing also on the collector, for a claimed
+ * mutator.
  *
- * A mutator owns one slab for each class that it allocates from and takes cells in address order over
- * runs of vacant ones, zeroed about 2 KiB ahead so that they are in cache when they are handed out.
- * Newborns are not journalled one by one: at the boundary each bin hands over where its newborns of
- * the epoch lie, as (first cell, number).
+ * A mutator owns one slab for each class that it allocates from and takes cells in address order
+ * over runs of vacant ones, zeroed about 2 KiB ahead so that they are in cache when they are handed
+ * out. Newborns are not journalled one by one: at the boundary each bin hands over where its
+ * newborns of the epoch lie, as (first cell, number).
  *
- * Invariants: every object handed out lies in a run that has been, or will be, handed over; room for
- * that is promised before the first cell of a run is handed out, so handing over cannot fail.
+ * Invariants: every object handed out lies in a run that has been, or will be, handed over; room
+ * for that is promised before the first cell of a run is handed out, so handing over cannot fail.
  */
 #include <gyre/mutator.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * counters.h: the figures of a heap, and the histogram of delays.
  *
  * A counter of the collector has one writer, so adding is a load and a store; the ones that several
- * threads write are only touched on slow paths. All are atomics because anyone may read them any time;
- * all accesses are relaxed because no figure says anything about other memory.
+ * threads write are only touched on slow paths. All are atomics because anyone may read them any
+ * time; all accesses are relaxed because no figure says anything about other memory.
  */
 #ifndef GYRE_COUNTERS_H
 #define GYRE_COUNTERS_H

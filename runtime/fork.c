@@ -2,9 +2,9 @@
 /*
  * fork.c: what a host calls round fork. Runs on the thread that forks.
  *
- * Invariant: from before to parent (or child) the forking thread holds every lock of the heap and the
- * collector stands between two steps, so the child gets a heap in which nothing is half done; and in
- * the child every path that could touch a lock or a journal finds the heap frozen first.
+ * Invariant: from before to parent (or child) the forking thread holds every lock of the heap and
+ * the collector stands between two steps, so the child gets a heap in which nothing is half done;
+ * and in the child every path that could touch a lock or a journal finds the heap frozen first.
  */
 #include "heap.h"
 #include "mutator.h"
@@ -13,18 +13,18 @@
 static void take_all(struct gyre_heap *heap)
 {
 	gyre__lock_take(&heap->registry.lock);
+	gyre__lock_take(&heap->roots_lock);
 	gyre__lock_take(&heap->slabs.lock);
 	gyre__lock_take(&heap->chunks.lock);
-	gyre__lock_take(&heap->roots_lock);
 	gyre__lock_take(&heap->pressure.lock);
 }
 
 static void drop_all(struct gyre_heap *heap)
 {
 	gyre__lock_drop(&heap->pressure.lock);
-	gyre__lock_drop(&heap->roots_lock);
 	gyre__lock_drop(&heap->chunks.lock);
 	gyre__lock_drop(&heap->slabs.lock);
+	gyre__lock_drop(&heap->roots_lock);
 	gyre__lock_drop(&heap->registry.lock);
 }
 

@@ -2,8 +2,8 @@
 /*
  * heap.c: opening and closing a heap, its options, its log, and fork. Any thread.
  *
- * Invariants: options are complete and in range once a heap is open; a heap that could not be opened
- * leaves nothing behind; close returns everything to the system.
+ * Invariants: options are complete and in range once a heap is open; a heap that could not be
+ * opened leaves nothing behind; close returns everything to the system.
  */
 #include "heap.h"
 

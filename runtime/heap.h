@@ -2,8 +2,9 @@
 /*
  * heap.h: the heap as gyre's own files see it. Every other part hangs on it.
  *
- * Who writes what: `epoch` the collector alone; `registry`, `types`, `roots` whoever holds their lock;
- * `counted` the collector; `shared` anyone, by atomics. `frozen` is set once, in the child of a fork.
+ * Who writes what: `epoch` the collector alone; `registry`, `types`, `roots` whoever holds their
+ * lock; `counted` the collector; `shared` anyone, by atomics. `frozen` is set once, in the child of
+ * a fork.
  */
 #ifndef GYRE_RUNTIME_HEAP_H
 #define GYRE_RUNTIME_HEAP_H
@@ -34,6 +35,7 @@ struct gyre__pressure {
 	struct gyre__lock lock;
 	struct gyre__event relief;
 	_Atomic(uint64_t) volume; /* bytes allocated and journalled since the last boundary */
+	_Atomic(uint32_t) lag; /* of the far pass, in thousandths of what calls for the full delay */
 };
 
 struct gyre_heap {

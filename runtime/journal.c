@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * journal.c: where chunks come from and go to. Mutators take chunks (from the ring in which the
- * collector returns what they used, so in the steady state no lock is touched); the collector gives.
+ * collector returns what they used, so in the steady state no lock is touched); the collector
+ * gives.
  *
  * Invariants: the heap's journal_bytes counts every chunk outside the store; a mutator holds enough
  * spare chunks for GYRE_STORES_RESERVED stores after each safe point that found memory.

@@ -2,12 +2,13 @@
 /*
  * journal.h: chunks, the one form in which a mutator tells the collector anything.
  *
- * A chunk is a page of words of one kind. JOURNAL: an object a word, DECREMENT in its low bit, in the
- * order of writing. BIRTHS: pairs (first cell, number of cells), newborns that lie side by side.
- * SNAPSHOT: an object a word, what the keep frames held at the boundary.
+ * A chunk is a page of words of one kind. JOURNAL: an object a word, DECREMENT in its low bit, in
+ * the order of writing. BIRTHS: pairs (first cell, number of cells), newborns that lie side by
+ * side. SNAPSHOT: an object a word, what the keep frames held at the boundary.
  *
- * Owners: an open chunk belongs to its mutator; a sealed one to the collector, from the store of the
- * mutator's epoch word on; a spare one to whoever holds it. Nobody ever writes to a sealed chunk.
+ * Owners: an open chunk belongs to its mutator; a sealed one to the collector, from the store of
+ * the mutator's epoch word on; a spare one to whoever holds it. Nobody ever writes to a sealed
+ * chunk.
  */
 #ifndef GYRE_JOURNAL_H
 #define GYRE_JOURNAL_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * keep.c: keep frames, a list through the C stack. Runs on the owning mutator thread; the frames are
- * read at its safe points, and by the collector while it has claimed the parked thread.
+ * keep.c: keep frames, a list through the C stack. Runs on the owning mutator thread; the frames
+ * are read at its safe points, and by the collector while it has claimed the parked thread.
  *
  * Invariant: head.keeps is the innermost open frame; frames close in the reverse order of opening.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mutator.c: attaching and detaching threads, the registry of them, claims. Attach and detach run on
- * the thread they speak of; claim, unclaim and free on the collector.
+ * mutator.c: attaching and detaching threads, the registry of them, claims. Attach and detach run
+ * on the thread they speak of; claim, unclaim and free on the collector.
  *
  * Invariants: a record is in the registry from attach until the collector has sealed its last epoch
  * after EXITED; a thread is attached to a heap at most once; a record is only ever freed by the
@@ -163,7 +163,8 @@ bool gyre__claim(struct gyre_mutator *m)
 {
 	uint32_t parked = GYRE_MUTATOR_PARKED;
 
-	/* Acquire: what the thread did before it parked is ours to read. Pairs with park's release. */
+	/* Acquire: what the thread did before it parked is ours to read. Pairs with park's
+	 * release. */
 	return atomic_compare_exchange_strong_explicit(&m->state, &parked, GYRE_MUTATOR_CLAIMED,
 						       memory_order_acquire, memory_order_relaxed);
 }

@@ -2,13 +2,14 @@
 /*
  * mutator.h: a thread's record in a heap.
  *
- * The record belongs to its thread while the state is RUNNING, to nobody while it is PARKED or EXITED,
- * and to the collector while it is CLAIMED; the state word is the hand-over. Only the thread goes
- * RUNNING -> PARKED -> RUNNING and RUNNING -> EXITED; only the collector goes PARKED -> CLAIMED ->
- * PARKED, and a claimed thread that wants to run waits. An EXITED record is the collector's to end.
+ * The record belongs to its thread while the state is RUNNING, to nobody while it is PARKED or
+ * EXITED, and to the collector while it is CLAIMED; the state word is the hand-over. Only the
+ * thread goes RUNNING -> PARKED -> RUNNING and RUNNING -> EXITED; only the collector goes PARKED ->
+ * CLAIMED -> PARKED, and a claimed thread that wants to run waits. An EXITED record is the
+ * collector's to end.
  *
- * The epoch word says in which epoch the mutator is. Storing e + 1 (release) is the announcement that
- * the boundary of e is done and its journal sealed; nobody stores it but the record's owner.
+ * The epoch word says in which epoch the mutator is. Storing e + 1 (release) is the announcement
+ * that the boundary of e is done and its journal sealed; nobody stores it but the record's owner.
  */
 #ifndef GYRE_RUNTIME_MUTATOR_H
 #define GYRE_RUNTIME_MUTATOR_H
@@ -129,13 +130,14 @@ static inline void gyre__journal_add(struct gyre_mutator *m, uintptr_t entry)
 }
 
 /*
- * Does the boundary of the epoch before the heap's for m, on behalf of its owner, who calls it: takes
- * the snapshot, seals journal and births, announces. False: no memory for the snapshot; m has not
- * moved and must try again.
+ * Does the boundary of the epoch before the heap's for m, on behalf of its owner, who calls it:
+ * takes the snapshot, seals journal and births, announces. False: no memory for the snapshot; m has
+ * not moved and must try again.
  */
 bool gyre__boundary(struct gyre_mutator *m);
 
-/* Collector: takes a parked m over, if it is parked; and gives it back, with the registry's lock held. */
+/* Collector: takes a parked m over, if it is parked; and gives it back, with the registry's lock
+ * held. */
 bool gyre__claim(struct gyre_mutator *m);
 void gyre__unclaim(struct gyre_mutator *m);
 

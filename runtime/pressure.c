@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pressure.c: back-pressure. Mutators add to the debt on their slow paths and wait in safe points; the
- * collector relieves them. See pressure.h.
+ * pressure.c: back-pressure. Mutators add to the debt on their slow paths and wait in safe points;
+ * the collector relieves them. See pressure.h.
  *
- * Invariant: nobody waits here with an unparked mutator, and nobody waits longer than delay_ns at once.
+ * Invariant: nobody waits here with an unparked mutator, and nobody waits longer than delay_ns at
+ * once.
  */
 #include "pressure.h"
 
@@ -25,7 +26,8 @@ void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 	if (before / epoch != (before + bytes) / epoch)
 		gyre__collector_wake(heap);
 	if (before + bytes > DEBT_FREE * epoch ||
-	    gyre__counter_get(&heap->shared.journal_bytes) > heap->options.journal_limit / 4)
+	    gyre__counter_get(&heap->shared.journal_bytes) > heap->options.journal_limit / 4 ||
+	    atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed) > 0)
 		gyre__mutator_poll(m, GYRE_POLL_PRESSURE);
 }
 
@@ -46,8 +48,12 @@ uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap)
 	uint64_t journals = gyre__counter_get(&heap->shared.journal_bytes);
 	uint64_t by_volume = share(volume, DEBT_FREE * o->epoch_bytes, DEBT_FULL * o->epoch_bytes,
 				   o->delay_ns);
+	uint64_t by_lag = o->delay_ns / 1000 *
+			  atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed);
 	uint64_t by_journal = share(journals, o->journal_limit / 4, o->journal_limit, o->delay_ns);
 
+	if (by_lag > by_volume)
+		by_volume = by_lag;
 	return by_volume > by_journal ? by_volume : by_journal;
 }
 

@@ -4,10 +4,11 @@
  *
  * The debt is what mutators have allocated and journalled since the last boundary: a collector that
  * keeps up opens a boundary each epoch_bytes. Up to DEBT_FREE epochs of debt nothing happens, from
- * there to DEBT_FULL the delay of a safe point grows in proportion to delay_ns. The same goes for the
- * journals, between a quarter of their limit and the limit. A delayed thread is parked, so the boundary that
- * relieves it never waits for it; and the delay is bounded, so a thread that never reaches a safe point
- * cannot stop the others.
+ * there to DEBT_FULL the delay of a safe point grows in proportion to delay_ns. The same goes for
+ * the journals, between a quarter of their limit and the limit. A far pass that cannot keep up with the growth of the
+ * heap delays likewise. A delayed thread is parked, so the
+ * boundary that relieves it never waits for it; and the delay is bounded, so a thread that never
+ * reaches a safe point cannot stop the others.
  */
 #ifndef GYRE_PRESSURE_H
 #define GYRE_PRESSURE_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * safepoint.c: safe points, parking, and what a mutator does at a boundary. Runs on mutator threads;
- * gyre__boundary also on the collector, for a mutator that it has claimed.
+ * safepoint.c: safe points, parking, and what a mutator does at a boundary. Runs on mutator
+ * threads; gyre__boundary also on the collector, for a mutator that it has claimed.
  *
- * Invariants: the snapshot, the sealed journal and the sealed births of an epoch reach the collector's
- * ring before the epoch word says so; the open journal is empty when a new epoch begins; a thread is
- * parked whenever it waits here.
+ * Invariants: the snapshot, the sealed journal and the sealed births of an epoch reach the
+ * collector's ring before the epoch word says so; the open journal is empty when a new epoch
+ * begins; a thread is parked whenever it waits here.
  */
 #include "mutator.h"
 #include "pressure.h"

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * slab.c: arenas, slabs and spans: taking them from the system, handing them to mutators, giving them
- * back. Mutators call take, relinquish and large_new on their slow paths, the collector flush and trim.
+ * slab.c: arenas, slabs and spans: taking them from the system, handing them to mutators, giving
+ * them back. Mutators call take, relinquish and large_new on their slow paths, the collector flush
+ * and trim.
  *
  * Invariants: `bytes` never exceeds the heap's limit; a FREE slab is either clean (never used, or
- * given back to the system: all zero) or in the list of dirty ones; a slab's words are all 0 when it
- * becomes FREE. The lock is held for list operations only, never while memory is filled or returned.
+ * given back to the system: all zero) or in the list of dirty ones; a slab's words are all 0 when
+ * it becomes FREE. The lock is held for list operations only, never while memory is filled or
+ * returned.
  */
 #include "slab.h"
 
@@ -204,11 +206,9 @@ static void lay_out(struct gyre__slab *slab, const struct gyre_type *type,
 		gyre__vacant(slab)[i] = ~(uint64_t)0;
 	if (class->shape.cells % 64 != 0)
 		gyre__vacant(slab)[i] = ((uint64_t)1 << class->shape.cells % 64) - 1;
-	if (type->heap->options.flags & GYRE_POISON) {
+	if (slab->dirty && type->heap->options.flags & GYRE_POISON)
 		gyre__poison_fill(slab->base + slab->shape.first,
 				  (size_t)slab->shape.cells * slab->shape.cell_bytes);
-		slab->dirty = 1;
-	}
 	GYRE_ASAN_POISON(slab->base + slab->shape.first, GYRE_SLAB_BYTES - slab->shape.first);
 	slab_publish(slab, GYRE_SLAB_OWNED);
 }
@@ -254,7 +254,8 @@ struct gyre__slab *gyre__slab_take(struct gyre_heap *heap, const struct gyre_typ
 		if (slab == NULL)
 			account(heap, heap->slabs.bytes - GYRE_SLAB_BYTES);
 		else
-			/* No longer FREE to others; lay_out publishes it when it is fit to be seen. */
+			/* No longer FREE to others; lay_out publishes it when it is fit to be
+			 * seen. */
 			atomic_store_explicit(&slab->state, GYRE_SLAB_TAIL, memory_order_relaxed);
 	}
 	gyre__lock_drop(&heap->slabs.lock);

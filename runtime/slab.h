@@ -2,16 +2,17 @@
 /*
  * slab.h: where objects lie, and how an object's collector word is found from its address.
  *
- * An arena is 32 MiB, aligned to its size; its first slab holds a dense table of slab descriptors. A
- * slab is 64 KiB of cells of one size and one type: first the collector words (8 bytes a cell), then two
- * bitmaps, then the cells. Descriptors lie apart from their slabs because all slab heads would fall
- * into the same few sets of a cache. An object larger than GYRE_SLAB_OBJECT_MAX has a span of slabs, or a
- * mapping, of its own, laid out like a slab of one cell.
+ * An arena is 32 MiB, aligned to its size; its first slab holds a dense table of slab descriptors.
+ * A slab is 64 KiB of cells of one size and one type: first the collector words (8 bytes a cell),
+ * then two bitmaps, then the cells. Descriptors lie apart from their slabs because all slab heads
+ * would fall into the same few sets of a cache. An object larger than GYRE_SLAB_OBJECT_MAX has a
+ * span of slabs, or a mapping, of its own, laid out like a slab of one cell.
  *
- * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to the
- * mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector words and
- * the `freed` bitmap belong to the collector at all times. The word of a cell that is not in use is 0,
- * and only the collector makes a used slab FREE again, so it may walk slabs without the lock.
+ * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to
+ * the mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector
+ * words and the `freed` bitmap belong to the collector at all times. The word of a cell that is not
+ * in use is 0, and only the collector makes a used slab FREE again, so it may walk slabs without
+ * the lock.
  */
 #ifndef GYRE_SLAB_H
 #define GYRE_SLAB_H
@@ -179,7 +180,8 @@ struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *
 /* Collector: gives memory that was not needed since the last call back to the system. */
 void gyre__slabs_trim(struct gyre_heap *heap);
 
-/* Collector: calls visit for each slab in use (OWNED, FULL, PARTIAL, LARGE) until it returns false. */
+/* Collector: calls visit for each slab in use (OWNED, FULL, PARTIAL, LARGE) until it returns
+ * false. */
 bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *slab, void *arg),
 		      void *arg);
 

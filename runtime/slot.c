@@ -2,10 +2,11 @@
 /*
  * slot.c: the write barrier. Runs on mutator threads.
  *
- * Each write reserves its words of journal, writes the slot, and then records an increment of the new
- * value and a decrement of the old one. The order in between does not matter, as there is no safe
- * point: both entries belong to the epoch in which the slot was written. The old value comes from an
- * atomic exchange, because two racing writers that both read the same old value would decrement it twice.
+ * Each write reserves its words of journal, writes the slot, and then records an increment of the
+ * new value and a decrement of the old one. The order in between does not matter, as there is no
+ * safe point: both entries belong to the epoch in which the slot was written. The old value comes
+ * from an atomic exchange, because two racing writers that both read the same old value would
+ * decrement it twice.
  */
 #include <gyre/slot.h>
 
@@ -66,7 +67,8 @@ enum gyre_status gyre_store_exclusive(struct gyre_mutator *m, gyre_ref *slot, co
 	gyre__check_value(m, value, "gyre_store_exclusive");
 	if (!reserve(m, 2))
 		return refuse(m);
-	/* Relaxed: the caller is the only writer, so this is its own or an earlier owner's value. */
+	/* Relaxed: the caller is the only writer, so this is its own or an earlier owner's
+	 * value. */
 	old = atomic_load_explicit(&slot->word, memory_order_relaxed);
 #if GYRE_CHECKED
 	if (swap(slot, (uintptr_t)value) != old)

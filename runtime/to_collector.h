@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * to_collector.h: what runtime/ asks of collector/, which implements it. runtime includes no header of
- * the collector, so this is the whole dependency in that direction.
+ * to_collector.h: what runtime/ asks of collector/, which implements it. runtime includes no header
+ * of the collector, so this is the whole dependency in that direction.
  */
 #ifndef GYRE_TO_COLLECTOR_H
 #define GYRE_TO_COLLECTOR_H
@@ -15,7 +15,8 @@ struct gyre_mutator;
 
 /* Makes the collector of a heap and starts its threads. */
 enum gyre_status gyre__collector_start(struct gyre_heap *heap);
-/* Stops and joins them, and releases what the collector holds of its own. No mutator is attached. */
+/* Stops and joins them, and releases what the collector holds of its own. No mutator is
+ * attached. */
 void gyre__collector_stop(struct gyre_heap *heap);
 
 /* There is enough work for a boundary. Any thread; cheap. */

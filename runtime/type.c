@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * type.c: checking and compiling type descriptions. Any thread; the registry's lock guards the list.
+ * type.c: checking and compiling type descriptions. Any thread; the registry's lock guards the
+ * list.
  *
  * Invariant: every offset that the collector will follow has been checked here to lie, aligned, in
  * the part of the object that every object of the type has.

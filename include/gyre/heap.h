@@ -94,10 +94,10 @@ struct gyre_verify_report {
 typedef void (*gyre_verify_fn)(void *arg, const void *object, const char *text);
 
 /*
- * Brings every mutator of the heap to rest (at a safe point or parked), applies all journals, counts
- * every reference anew from the slots, roots and frames alone, and compares. A safe point; other
- * threads are held at their next safe point meanwhile. report and found may be NULL.
- * GYRE_OK, GYRE_DISAGREES, GYRE_NO_MEMORY, GYRE_PARKED, GYRE_FROZEN.
+ * Brings every mutator of the heap to rest (at a safe point or parked), applies all journals,
+ * counts every reference anew from the slots, roots and frames alone, and compares. A safe point;
+ * other threads are held at their next safe point meanwhile. report and found may be NULL. GYRE_OK,
+ * GYRE_DISAGREES, GYRE_NO_MEMORY, GYRE_PARKED, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *report,
 				      gyre_verify_fn found, void *arg);
@@ -105,11 +105,11 @@ GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify
 /*
  * fork. Call gyre_fork_before(heap), fork, then gyre_fork_parent(heap) in the parent and
  * gyre_fork_child(heap) in the child; gyre_fork_parent also if fork failed. Any thread, attached or
- * not; gyre_fork_before is a safe point of an attached thread. Between before and parent the collector
- * stands still and no thread can attach, detach or take a new slab; the calling thread must call nothing
- * else of gyre. In the child the heap is frozen: gyre_load is legal, and so are exec and exit; safe
- * points, park and unpark do nothing; every other call returns GYRE_FROZEN or NULL. GYRE_BUSY: another
- * thread is forking.
+ * not; gyre_fork_before is a safe point of an attached thread. Between before and parent the
+ * collector stands still and no thread can attach, detach or take a new slab; the calling thread
+ * must call nothing else of gyre but gyre_fork_before of further heaps. In the child the heap is
+ * frozen: gyre_load is legal, and so are exec and exit; safe points, park and unpark do nothing;
+ * every other call returns GYRE_FROZEN or NULL. GYRE_BUSY: another thread is forking.
  */
 GYRE_API enum gyre_status gyre_fork_before(struct gyre_heap *heap);
 GYRE_API enum gyre_status gyre_fork_parent(struct gyre_heap *heap);

@@ -2,10 +2,10 @@
 /*
  * mutator.h: threads that use a heap, what they keep alive, and where they can be interrupted.
  *
- * Between two safe points of a thread, every object that it has loaded or made stays valid. Across a
- * safe point only what a keep frame, a root or a slot of a live object holds stays valid. The safe
- * points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify and gyre_detach;
- * allocation is none.
+ * Between two safe points of a thread, every object that it has loaded or made stays valid. Across
+ * a safe point only what a keep frame, a root or a slot of a live object holds stays valid. The
+ * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify, gyre_detach
+ * and gyre_fork_before; allocation is none.
  */
 #ifndef GYRE_MUTATOR_H
 #define GYRE_MUTATOR_H
@@ -36,8 +36,9 @@ enum gyre_attach_flags {
 };
 
 /*
- * Attaches the calling thread to the heap; it must detach before it ends. One thread may be attached
- * to several heaps. GYRE_ATTACHED: it is attached to this heap already. GYRE_NO_MEMORY, GYRE_FROZEN.
+ * Attaches the calling thread to the heap; it must detach before it ends. One thread may be
+ * attached to several heaps. GYRE_ATTACHED: it is attached to this heap already. GYRE_NO_MEMORY,
+ * GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags,
 				      struct gyre_mutator **m);
@@ -52,7 +53,8 @@ GYRE_API enum gyre_status gyre_detach(struct gyre_mutator *m);
 /* The heap of a mutator. */
 GYRE_API struct gyre_heap *gyre_mutator_heap(const struct gyre_mutator *m);
 
-/* Names the calling thread's mutator in logs (copied, cut at 31 bytes). Default: the thread's name. */
+/* Names the calling thread's mutator in logs (copied, cut at 31 bytes). Default: the thread's
+ * name. */
 GYRE_API void gyre_mutator_name(struct gyre_mutator *m, const char *name);
 
 /*
@@ -67,9 +69,9 @@ GYRE_API void *gyre_new_array(struct gyre_mutator *m, const struct gyre_type *ty
 GYRE_API void gyre_safepoint_slow(struct gyre_mutator *m);
 
 /*
- * A safe point: one load and a predicted branch when there is nothing to do. With something to do it
- * costs the frames of this thread and a few words more, and under back-pressure a delay of at most
- * the option delay_ns.
+ * A safe point: one load and a predicted branch when there is nothing to do. With something to do
+ * it costs the frames of this thread and a few words more, and under back-pressure a delay of at
+ * most the option delay_ns.
  */
 static inline void gyre_safepoint(struct gyre_mutator *m)
 {
@@ -146,7 +148,8 @@ GYRE_API struct gyre_keep *gyre_keep_enter(struct gyre_mutator *m, struct gyre_k
  * Roots: slots outside the heap, for C structures that refer to objects. A root lies where the user
  * puts it and must not move or vanish between gyre_root_init and gyre_root_drop. Its slot is read
  * with gyre_load(&root->slot) and written with the calls of slot.h. Any attached thread, each with
- * its own m; two threads may use different roots, and the slot of one root, at once. Not safe points.
+ * its own m; two threads may use different roots, and the slot of one root, at once. Not safe
+ * points.
  */
 struct gyre_root {
 	gyre_ref slot;
@@ -154,7 +157,8 @@ struct gyre_root {
 	struct gyre_heap *heap;
 };
 
-/* Makes a root that holds object (or NULL). GYRE_NO_MEMORY, GYRE_JOURNAL_FULL, GYRE_FROZEN: no root. */
+/* Makes a root that holds object (or NULL). GYRE_NO_MEMORY, GYRE_JOURNAL_FULL, GYRE_FROZEN: no
+ * root. */
 GYRE_API enum gyre_status gyre_root_init(struct gyre_mutator *m, struct gyre_root *root,
 					 const void *object);
 

@@ -78,8 +78,8 @@ GYRE_API enum gyre_status gyre_compare_exchange(struct gyre_mutator *m, gyre_ref
 
 /*
  * Copies count slots from source to target, which may overlap, as memmove would. Each slot is
- * written atomically, the whole is not. All or nothing with regard to errors: when it fails, nothing
- * was stored.
+ * written atomically, the whole is not. All or nothing with regard to errors: when it fails,
+ * nothing was stored.
  */
 GYRE_API enum gyre_status gyre_array_copy(struct gyre_mutator *m, gyre_ref *target,
 					  const gyre_ref *source, size_t count);

@@ -2,10 +2,10 @@
 /*
  * type.h: how a program tells gyre where the references of its objects are.
  *
- * A type is declared, not called back: the offsets of its reference slots, fixed arrays of slots, and
- * at most one trailing array whose length is fixed at the birth of each object. The collector reads
- * the slots of an object while mutators run, so where the slots are must never depend on anything
- * that changes during the object's life. Types live as long as their heap.
+ * A type is declared, not called back: the offsets of its reference slots, fixed arrays of slots,
+ * and at most one trailing array whose length is fixed at the birth of each object. The collector
+ * reads the slots of an object while mutators run, so where the slots are must never depend on
+ * anything that changes during the object's life. Types live as long as their heap.
  */
 #ifndef GYRE_TYPE_H
 #define GYRE_TYPE_H
@@ -43,9 +43,9 @@ struct gyre_trailing {
 #define GYRE_NO_LENGTH SIZE_MAX
 
 /*
- * The second choice, for objects whose slots no table can describe. trace is called on the collector
- * thread while mutators run and must call visit(arg, slot) once for each reference slot of object.
- * Its contract:
+ * The second choice, for objects whose slots no table can describe. trace is called on the
+ * collector thread while mutators run and must call visit(arg, slot) once for each reference slot
+ * of object. Its contract:
  *   - it names the same slots at every call from the object's birth (an all-zero object of bytes
  *     bytes) to its death; a slot that is unused holds NULL;
  *   - every slot lies inside the object;
@@ -87,7 +87,8 @@ struct gyre_type_desc {
 		.object_align = _Alignof(T), __VA_ARGS__                                           \
 	}
 
-/* One field that is a gyre_ref, or a fixed array of them, as an entry of a struct gyre_refs array. */
+/* One field that is a gyre_ref, or a fixed array of them, as an entry of a struct gyre_refs
+ * array. */
 #define GYRE_REF(T, field)                                                                         \
 	{                                                                                          \
 		offsetof(T, field), sizeof(((T *)0)->field) / sizeof(gyre_ref)                     \
@@ -103,7 +104,8 @@ struct gyre_type_desc {
 	.trailing = { offsetof(T, field), sizeof(gyre_ref),                                        \
 		      (const struct gyre_refs[]){ { 0, 1 } }, 1, offsetof(T, length) }
 
-/* A trailing flexible array member without references, its length kept in the size_t member length. */
+/* A trailing flexible array member without references, its length kept in the size_t member
+ * length. */
 #define GYRE_TRAILING_BYTES(T, field, length)                                                      \
 	.trailing = { offsetof(T, field), sizeof(((T *)0)->field[0]), NULL, 0, offsetof(T, length) }
 

@@ -8,13 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Maps bytes at an address that is a multiple of align (a power of two, pages). NULL: none to be had. */
+/* Maps bytes at an address that is a multiple of align (a power of two, pages). NULL: none to be
+ * had. */
 void *gyre__map(size_t bytes, size_t align);
 void gyre__unmap(void *address, size_t bytes);
 /* Gives the pages back; the memory stays mapped and reads as zero from now on. */
 void gyre__discard(void *address, size_t bytes);
 
-/* A growing array of words for the collector's lists: contents move by remapping, not by copying. */
+/* A growing array of words for the collector's lists: contents move by remapping, not by
+ * copying. */
 struct gyre__vector {
 	void **items;
 	size_t count;

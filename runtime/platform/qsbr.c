@@ -2,10 +2,10 @@
 /*
  * qsbr.c: liburcu's QSBR flavour behind qsbr.h. Each function runs on the thread it speaks of.
  *
- * Invariants: a thread is registered once however many heaps it is attached to; a thread that its host
- * registered is neither registered nor made quiescent, offline or online by gyre, because the host may
- * hold pointers of its own across our safe points; while anyone waits, the bit of every listed reader is
- * raised, and nobody but the last one who waited takes it back.
+ * Invariants: a thread is registered once however many heaps it is attached to; a thread that its
+ * host registered is neither registered nor made quiescent, offline or online by gyre, because the
+ * host may hold pointers of its own across our safe points; while anyone waits, the bit of every
+ * listed reader is raised, and nobody but the last one who waited takes it back.
  */
 #include "platform/qsbr.h"
 

@@ -7,12 +7,13 @@
  * whether a mutator has done its boundary is told by the mutator's own epoch word, which also
  * carries the happens-before, so nothing here needs to be understood by ThreadSanitizer.
  *
- * QSBR knows threads, not heaps: its registry is the process's, and a grace period waits for every online
- * thread of the process, whatever heap it is attached to. A thread is quiescent when its safe point takes
- * the slow path only, so whoever waits first raises a bit in the poll word of every thread that gyre has
- * registered, and takes it back afterwards; without that, a thread whose own heap wants nothing of it
- * would hold up the others for ever. The list of those poll words, and the counts of the calling
- * thread, are the only process-wide and thread-local state of gyre; they mirror liburcu's.
+ * QSBR knows threads, not heaps: its registry is the process's, and a grace period waits for every
+ * online thread of the process, whatever heap it is attached to. A thread is quiescent when its
+ * safe point takes the slow path only, so whoever waits first raises a bit in the poll word of
+ * every thread that gyre has registered, and takes it back afterwards; without that, a thread whose
+ * own heap wants nothing of it would hold up the others for ever. The list of those poll words, and
+ * the counts of the calling thread, are the only process-wide and thread-local state of gyre; they
+ * mirror liburcu's.
  */
 #ifndef GYRE_PLATFORM_QSBR_H
 #define GYRE_PLATFORM_QSBR_H
@@ -35,8 +36,9 @@ void gyre__qsbr_attach(struct gyre__reader *reader, bool host);
 /* It detaches from one heap. */
 void gyre__qsbr_detach(struct gyre__reader *reader);
 /*
- * One of its mutators parks: the thread is offline until it has unparked in all heaps, for it may block
- * now. Another heap in which it is not parked learns from its epoch word that it is still to come.
+ * One of its mutators parks: the thread is offline until it has unparked in all heaps, for it may
+ * block now. Another heap in which it is not parked learns from its epoch word that it is still to
+ * come.
  */
 void gyre__qsbr_park(void);
 void gyre__qsbr_unpark(void);

@@ -22,7 +22,8 @@ bool gyre__thread_start(struct gyre__thread *thread, const char *name, size_t st
 			void (*run)(void *arg), void *arg);
 void gyre__thread_join(struct gyre__thread *thread);
 
-/* What a thread leaves behind: ended(value) is called on a thread that ends while its value is set. */
+/* What a thread leaves behind: ended(value) is called on a thread that ends while its value is
+ * set. */
 struct gyre__leavings {
 	pthread_key_t key;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * tsan.h: what the sanitizers must be told. Any thread; every macro is empty in a build without them.
+ * tsan.h: what the sanitizers must be told. Any thread; every macro is empty in a build without
+ * them.
  *
  * ThreadSanitizer sees neither inline assembly nor what liburcu and Concurrency Kit do inside. The
  * rules: an annotation names the narrowest address there is (one chunk, never the ring it travels

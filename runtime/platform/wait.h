@@ -3,9 +3,9 @@
  * wait.h: every wait of gyre: locks, events, the time. Any thread.
  *
  * Nothing else in gyre blocks, so a scheduler that stands in for this file (and qsbr.h) can run
- * mutators and collector as coroutines on one thread. A lock is held for a few dozen instructions and
- * never while waiting for anything else but its own event; the order in which locks nest is
- * registry, then slabs, then chunks; the others are leaves.
+ * mutators and collector as coroutines on one thread. A lock is held for a few dozen instructions
+ * and never while waiting for anything else but its own event; the order in which locks nest is
+ * registry, roots, slabs, chunks; the others are leaves.
  */
 #ifndef GYRE_PLATFORM_WAIT_H
 #define GYRE_PLATFORM_WAIT_H

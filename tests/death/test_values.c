@@ -40,21 +40,6 @@ static void store_an_object_of_another_heap(struct world *w)
 	gyre_store(w->m, &node_new(w, w->m, 1)->left, node_new(other, other->m, 2));
 }
 
-static void store_the_dead(struct world *w)
-{
-	struct refs *r = refs_new(w, w->m, 100);
-	struct gyre_root root;
-	struct node *dead;
-
-	expect_ok(gyre_root_init(w->m, &root, r));
-	for (size_t i = 0; i < 100; i++)
-		expect_ok(gyre_init(w->m, &r->items[i], node_new(w, w->m, i)));
-	dead = gyre_load(&r->items[50]);
-	expect_ok(gyre_store(w->m, &r->items[50], NULL));
-	world_collect(w->m);
-	gyre_store(w->m, &r->items[50], dead);
-}
-
 static void other_calls_with_a_variable(struct world *w, int call)
 {
 	struct node *n = node_new(w, w->m, 1), local;
@@ -108,12 +93,6 @@ static void what_is_no_object_is_refused(void **state)
 }
 
 /* The cell is still there, its neighbours live; only the object is gone. */
-static void what_was_an_object_is_none(void **state)
-{
-	(void)state;
-	death_expected(store_the_dead, "not an object of this heap", NULL);
-}
-
 /* Large objects lie apart from the slabs; the check must know them as well. */
 static void store_every_kind(struct world *w)
 {
@@ -174,7 +153,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_object_is_refused),
-		cmocka_unit_test(what_was_an_object_is_none),
 		cmocka_unit_test(what_is_an_object_is_not),
 		cmocka_unit_test(init_wants_an_empty_slot),
 	};

@@ -4,9 +4,9 @@
  * thread only, attached.
  *
  * Invariants: while the collector is held, its thread waits with none of its work half done and the
- * test's mutator is parked, so what belongs to the collector thread belongs to the test. Whatever a test
- * does to words and slots by hand it does to both, so that gyre_verify, which the teardown runs, has
- * nothing to say.
+ * test's mutator is parked, so what belongs to the collector thread belongs to the test. Whatever a
+ * test does to words and slots by hand it does to both, so that gyre_verify, which the teardown
+ * runs, has nothing to say.
  */
 #ifndef GYRE_TESTS_HELD_H
 #define GYRE_TESTS_HELD_H
@@ -22,7 +22,7 @@ static inline bool held_quiet(const struct gyre__collector *c)
 	       c->released == NULL && c->young.count == 0 && c->aged.count == 0;
 }
 
-/* Holds the collector when all is counted and judged: no journal, set or list of candidates is left. */
+/* Holds the collector when all is counted and judged: no journal, set or candidate is left. */
 static inline struct gyre__collector *held_begin(struct world *w)
 {
 	struct gyre__collector *c = w->heap->collector;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_counts.c: what happens to a count at its upper end: it sticks, once, with a line in the log, and
- * its object with all that it refers to is kept for ever, which is no disagreement. One below it is an
- * ordinary count. And an increment takes no candidate back.
+ * test_counts.c: what happens to a count at its upper end: it sticks, once, with a line in the log,
+ * and its object with all that it refers to is kept for ever, which is no disagreement. One below
+ * it is an ordinary count. And an increment takes no candidate back.
  */
 #include "held.h"
 

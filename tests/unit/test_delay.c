@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_delay.c: the histogram of delays, as gyre_heap_stats tells it: where its buckets end, and the
- * percentiles of samples that are known. No thread is attached, so nothing else records a delay.
+ * test_delay.c: the histogram of delays, as gyre_heap_stats tells it: where its buckets end, and
+ * the percentiles of samples that are known. No thread is attached, so nothing else records a delay.
  */
 #include "support.h"
 
@@ -64,8 +64,8 @@ static void small_delays_are_exact(void **state)
 		expect_equal(edge_of(heap, ns), ns);
 }
 
-/* From edge to edge through the whole range: each is the end of its own bucket, the next value begins
- * another, and no bucket is wider than a sixteenth of where it begins. */
+/* From edge to edge through the whole range: each is the end of its own bucket, the next value
+ * begins another, and no bucket is wider than a sixteenth of where it begins. */
 static void edges_are_a_sixteenth_apart(void **state)
 {
 	struct gyre_heap *heap = (struct gyre_heap *)*state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_ring.c: the ring between a mutator and the collector: first in, first out; full and empty are
- * noticed; and across two threads every item arrives once, in order, with its contents.
+ * test_ring.c: the ring between a mutator and the collector: first in, first out; full and empty
+ * are noticed; and across two threads every item arrives once, in order, with its contents.
  */
 #include "support.h"
 
@@ -29,7 +29,7 @@ static struct pair *pair_new(void)
 	return pair;
 }
 
-/* Filled to each level and emptied again, so that every slot is once the first and once the last. */
+/* Filled to each level and emptied again: every slot is once the first and once the last. */
 static void one_thread(void **state)
 {
 	struct pair *pair = pair_new();
@@ -97,7 +97,7 @@ static void two_threads(void **state)
 		expect(item == &pair->items[i]);
 		expect_equal(item->number, i);
 		expect_equal(item->canary, canary_of(i));
-		/* The item is the consumer's now: a producer that still wrote it would be a race. */
+		/* It is the consumer's now: if the producer still wrote, that would be a race. */
 		item->canary = 0;
 	}
 	expect(gyre__ring_take(&pair->ring) == NULL);

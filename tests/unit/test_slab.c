@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_slab.c: how cells lie in slabs. Every shape there can be: cells are aligned, apart from the side
- * tables, inside the slab, and found again from any of their bytes. Size classes waste little. Large
- * objects have spans that are found, zero, and given back.
+ * test_slab.c: how cells lie in slabs. Every shape there can be: cells are aligned, apart from the
+ * side tables, inside the slab, and found again from any of their bytes. Size classes waste little.
+ * Large objects have spans that are found, zero, and given back.
  */
 #include "support.h"
 

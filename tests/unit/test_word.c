@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_word.c: the collector word: two counts and the flags do not touch each other, a link fits where
- * the counts were, and trial deletion looks only into what it may. One thread, no heap.
+ * test_word.c: the collector word: two counts and the flags do not touch each other, a link fits
+ * where the counts were, and trial deletion looks only into what it may. One thread, no heap.
  */
 #include "support.h"
 
