@@ -128,8 +128,8 @@ void gyre__flush(struct gyre__collector *c);
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain);
 
 /* set.c */
-/* Gathers what is GRAY and reachable from root into a new set; visits only objects that have, or have
- * not, the flag IN_TRACE as in_trace says. The number of members; 0 without memory. */
+/* Gathers what is GRAY and reachable from root into a new set; visits only objects that have, or
+ * have not, the flag IN_TRACE as in_trace says. The number of members; 0 without memory. */
 size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace);
 /* Sigma preparation of the sets from number first on. */
 void gyre__sets_prepare(struct gyre__collector *c, size_t first);

@@ -19,8 +19,8 @@
 
 /* Objects between two looks at the clock of boundaries, and depth of the prefetch queue. */
 #define SLICE 512
-/* A slice goes on for so long even when a boundary is due: a collector that is behind must not starve
- * the pass that would give it memory back. */
+/* A slice goes on for so long even when a boundary is due: a collector that is behind must not
+ * starve the pass that would give it memory back. */
 #define SLICE_NS_LEAST 1000000
 #define DEPTH 16
 

@@ -256,8 +256,8 @@ void gyre__collector_collect(struct gyre_heap *heap)
 	uint64_t ticket;
 
 	gyre__lock_take(&r->lock);
-	/* A collection that has begun may have passed what is garbage now: only one that begins later
-	 * serves this ticket, as it reads collects_asked before it begins. */
+	/* A collection that has begun may have passed what is garbage now: only one that begins
+	 * later serves this ticket, as it reads collects_asked before it begins. */
 	ticket = ++r->collects_asked;
 	gyre__event_signal(&r->work);
 	while (r->collects_done < ticket)

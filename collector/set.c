@@ -105,8 +105,8 @@ static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
-		/* One that died by its count since it was gathered has given its references up. It is
-		 * not ORANGE, so it leaves at the verdict. */
+		/* One that died by its count since it was gathered has given its references up.
+		 * It is not ORANGE, so it leaves at the verdict. */
 		if (!(*word & GYRE_RELEASED))
 			*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
 	}

@@ -47,8 +47,8 @@ static void give_up(void *collector, void *child)
 		gyre__decrement(collector, child, GYRE_OLD);
 		return;
 	}
-	/* A member of a set that is still to be judged, or is carried over: it stays ORANGE, and its
-	 * count, which may be 0 now, is looked at again if it leaves its set alive. */
+	/* A member of a set that is still to be judged, or is carried over: it stays ORANGE, and
+	 * its count, which may be 0 now, is looked at again if it leaves its set alive. */
 	GYRE_ASSERT(gyre__rc(*word) > 0);
 	*word -= GYRE_RC_ONE;
 	if (gyre__crc(*word) > 0)
@@ -101,8 +101,8 @@ static void leave_too(void *collector, void *child)
 		leave_set(collector, child, word);
 }
 
-/* A member that the tests speak for: it leaves, and is a candidate again, so that whatever it reaches is
- * reachable from a candidate still. */
+/* A member that the tests speak for: it leaves, and is a candidate again, so that whatever it
+ * reaches is reachable from a candidate still. */
 static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG)) && gyre__rc(*word) > 0) {

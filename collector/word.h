@@ -6,14 +6,17 @@
  * A word is 0 when its cell is not in use, and counts may be added to it before the birth is known:
  * an increment by a thread that is an epoch behind may come first. Two counts and ten flags:
  *
- *   TRACE   the trial that is going on: nothing, GRAY (visited), RED (member of the set in hand), or
- *           NEWBORN: its birth still counts 1, so no trial could find it dead and none looks at it. What
- *           the published algorithm calls white is what is still GRAY after the scan.
- *   PURPLE  a candidate: decremented to a count above 0 since it was last proven live. In a list of
- *           young candidates if IN_YOUNG, otherwise left to the far pass, which finds it by this bit.
+ *   TRACE   the trial that is going on: nothing, GRAY (visited), RED (member of the set in
+ *           hand), or NEWBORN: its birth still counts 1, so no trial could find it dead and none
+ *           looks at it. What the published algorithm calls white is what is still GRAY after
+ *           the scan.
+ *   PURPLE  a candidate: decremented to a count above 0 since it was last proven live. In a list
+ *           of young candidates if IN_YOUNG, otherwise left to the far pass, which finds it by
+ *           this bit.
  *   IN_TRACE  in the list of a far pass.    IN_SET  in a candidate set.
  *   ORANGE  in a set and not touched since the set was prepared: what the delta test asks for.
- *   RELEASED  count 0, its references are or will be given up; freed by the last list that it is in.
+ *   RELEASED  count 0, its references are or will be given up; freed by the last list that it is
+ *           in.
  *   STUCK   its count overflowed: never counted nor traced again.
  *   BORN    in use. Set when its birth is processed.
  *

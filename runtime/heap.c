@@ -78,7 +78,8 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 static bool init_locks(struct gyre_heap *heap)
 {
 	/* None of these fails on Linux; if one did, what was made before would need no undoing. */
-	return gyre__lock_init(&heap->registry.lock) && gyre__event_init(&heap->registry.released) &&
+	return gyre__lock_init(&heap->registry.lock) &&
+	       gyre__event_init(&heap->registry.released) &&
 	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
 	       gyre__lock_init(&heap->roots_lock) && gyre__lock_init(&heap->fork_lock) &&
 	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks);

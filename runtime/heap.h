@@ -35,7 +35,7 @@ struct gyre__pressure {
 	struct gyre__lock lock;
 	struct gyre__event relief;
 	_Atomic(uint64_t) volume; /* bytes allocated and journalled since the last boundary */
-	_Atomic(uint32_t) lag; /* of the far pass, in thousandths of what calls for the full delay */
+	_Atomic(uint32_t) lag; /* of the far pass: 1000 calls for the full delay */
 };
 
 struct gyre_heap {

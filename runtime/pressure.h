@@ -5,10 +5,10 @@
  * The debt is what mutators have allocated and journalled since the last boundary: a collector that
  * keeps up opens a boundary each epoch_bytes. Up to DEBT_FREE epochs of debt nothing happens, from
  * there to DEBT_FULL the delay of a safe point grows in proportion to delay_ns. The same goes for
- * the journals, between a quarter of their limit and the limit. A far pass that cannot keep up with the growth of the
- * heap delays likewise. A delayed thread is parked, so the
- * boundary that relieves it never waits for it; and the delay is bounded, so a thread that never
- * reaches a safe point cannot stop the others.
+ * the journals, between a quarter of their limit and the limit. A far pass that cannot
+ * keep up with the growth of the heap delays likewise. A delayed thread is parked, so the boundary
+ * that relieves it never waits for it; and the delay is bounded, so a thread that never reaches a
+ * safe point cannot stop the others.
  */
 #ifndef GYRE_PRESSURE_H
 #define GYRE_PRESSURE_H
@@ -19,8 +19,8 @@
 struct gyre_heap;
 struct gyre_mutator;
 
-/* m has taken bytes more. Wakes the collector when that makes an epoch's worth, and marks m for its next
- * safe point when there is debt. Slow paths of m. */
+/* m has taken bytes more. Wakes the collector when that makes an epoch's worth, and marks m for
+ * its next safe point when there is debt. Slow paths of m. */
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes);
 
 /* How long a safe point should be delayed now. */

@@ -42,8 +42,8 @@ enum gyre_status gyre_root_init(struct gyre_mutator *m, struct gyre_root *root, 
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
 	atomic_init(&root->slot.word, 0);
-	/* Listed first: a root in the list with an empty slot is harmless, a slot that holds something
-	 * and is not in the list would be garbage to the verifier. */
+	/* Listed first: a root in the list with an empty slot is harmless, a slot that holds
+	 * something and is not in the list would be garbage to the verifier. */
 	list_add(m->heap, root);
 	status = gyre_store(m, &root->slot, object);
 	if (status != GYRE_OK)

@@ -108,8 +108,8 @@ static bool book(struct gyre_heap *heap, size_t bytes)
 	return true;
 }
 
-/* count clean or dirty slabs side by side in one arena; clean ones only if count is more than one, so
- * that a span never mixes them. Lock held. */
+/* count clean or dirty slabs side by side in one arena; clean ones only if count is more than
+ * one, so that a span never mixes them. Lock held. */
 static struct gyre__slab *find_span(struct gyre__arena *arena, size_t count)
 {
 	struct gyre__slab *table = table_of(arena);
@@ -483,8 +483,8 @@ bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *s
 	gyre__lock_take(&heap->slabs.lock);
 	arena = heap->slabs.arenas;
 	gyre__lock_drop(&heap->slabs.lock);
-	/* New arenas go to the list's head, and only the collector takes any out: the rest of the list
-	 * stands still. */
+	/* New arenas go to the list's head, and only the collector takes any out: the rest of
+	 * the list stands still. */
 	for (; arena != NULL; arena = arena->next) {
 		for (i = 1; i < (arena->sole ? 2 : GYRE_ARENA_SLABS); i++) {
 			struct gyre__slab *slab = table_of(arena) + i;

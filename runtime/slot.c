@@ -29,7 +29,10 @@ static enum gyre_status refuse(struct gyre_mutator *m)
 /* Whether there is room for entries words. The common case is one compare. */
 static inline bool reserve(struct gyre_mutator *m, size_t entries)
 {
-	if (__builtin_expect((size_t)(m->journal_end - m->journal_at) >= entries && entries != 0, 1))
+	size_t room = (size_t)(m->journal_end - m->journal_at);
+
+	/* A frozen heap has no room, but for nothing. */
+	if (__builtin_expect(room >= entries && room != 0, 1))
 		return true;
 	return !gyre__frozen(m->heap) && gyre__journal_reserve(m, entries);
 }
@@ -92,8 +95,8 @@ enum gyre_status gyre_init(struct gyre_mutator *m, gyre_ref *slot, const void *v
 	if (atomic_load_explicit(&slot->word, memory_order_relaxed) != 0)
 		gyre__misuse("gyre_init: the slot at %p is not NULL", (void *)slot);
 #endif
-	/* Release although no thread sees the object yet: the collector may reach value through this
-	 * slot once the object is published by someone who did not write value's fields. */
+	/* Release although no thread sees the object yet: the collector may reach value through
+	 * this slot once the object is published by someone who did not write value's fields. */
 	atomic_store_explicit(&slot->word, (uintptr_t)value, memory_order_release);
 	record(m, 0, (uintptr_t)value);
 	return GYRE_OK;

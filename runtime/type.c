@@ -100,7 +100,8 @@ static bool desc_valid(const struct gyre_type_desc *desc, size_t *fixed, size_t 
 {
 	size_t align = desc->object_align;
 
-	if (desc->size != sizeof(*desc) || desc->name == NULL || desc->object_bytes > PTRDIFF_MAX / 2)
+	if (desc->size != sizeof(*desc) || desc->name == NULL ||
+	    desc->object_bytes > PTRDIFF_MAX / 2)
 		return false;
 	if (align == 0 || (align & (align - 1)) != 0 || align > ALIGN_MAX)
 		return false;

@@ -86,8 +86,9 @@ struct gyre_verify_report {
 	uint64_t reachable;    /* of them, reachable from roots and keep frames */
 	uint64_t unreachable;  /* garbage not reclaimed yet; 0 right after gyre_collect at rest */
 	uint64_t bytes;        /* of the cells in use */
-	uint64_t disagreements; /* wrong counts, freed objects that are referred to, cells in a state
-				   they cannot be in, cycles through acyclic types: 0 in a sound heap */
+	/* Wrong counts, freed objects that are referred to, cells in a state they cannot be in,
+	 * cycles through acyclic types: 0 in a sound heap. */
+	uint64_t disagreements;
 };
 
 /* One disagreement: text names the object's type and address and what is wrong. */

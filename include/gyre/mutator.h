@@ -103,8 +103,8 @@ struct gyre_keep {
 	struct gyre_mutator *m;
 };
 
-/* The explicit form, for languages without the attribute. The frames of a thread close in the reverse
- * order of opening. Neither is a safe point. */
+/* The explicit form, for languages without the attribute. The frames of a thread close in the
+ * reverse order of opening. Neither is a safe point. */
 GYRE_API void gyre_keep_open(struct gyre_mutator *m, struct gyre_keep *keep, void *const *values,
 			     size_t count);
 GYRE_API void gyre_keep_close(struct gyre_keep *keep);
@@ -165,8 +165,8 @@ GYRE_API enum gyre_status gyre_root_init(struct gyre_mutator *m, struct gyre_roo
 /* Drops what the root holds and ends it. On an error the root is unchanged. */
 GYRE_API enum gyre_status gyre_root_drop(struct gyre_mutator *m, struct gyre_root *root);
 
-/* Ends from and makes to a root that holds the same: for a structure that is moved. The caller keeps
- * other threads off from during the call. */
+/* Ends from and makes to a root that holds the same: for a structure that is moved. The caller
+ * keeps other threads off from during the call. */
 GYRE_API enum gyre_status gyre_root_move(struct gyre_mutator *m, struct gyre_root *to,
 					 struct gyre_root *from);
 

@@ -71,7 +71,7 @@ enum gyre_type_flags {
 struct gyre_type_desc {
 	size_t size; /* sizeof(struct gyre_type_desc), filled in by GYRE_TYPE */
 	const char *name;
-	size_t object_bytes; /* the fixed part: sizeof the struct, or offset of the trailing array */
+	size_t object_bytes; /* the fixed part: sizeof the struct */
 	size_t object_align; /* a power of two, at most 64 */
 	const struct gyre_refs *refs;
 	size_t refs_count;

@@ -30,8 +30,8 @@ struct gyre__reader {
 	struct gyre__reader *next, *previous;
 };
 
-/* The calling thread attaches to one more heap, with reader, whose poll and bit are set. host: it is
- * registered by its host (checked anyway). */
+/* The calling thread attaches to one more heap, with reader, whose poll and bit are set. host:
+ * it is registered by its host (checked anyway). */
 void gyre__qsbr_attach(struct gyre__reader *reader, bool host);
 /* It detaches from one heap. */
 void gyre__qsbr_detach(struct gyre__reader *reader);

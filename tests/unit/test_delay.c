@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_delay.c: the histogram of delays, as gyre_heap_stats tells it: where its buckets end, and
- * the percentiles of samples that are known. No thread is attached, so nothing else records a delay.
+ * the percentiles of known samples. No thread is attached, so nothing else records a delay.
  */
 #include "support.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_sets.c: gathering, preparing and judging candidate sets, step by step, in the situations in
- * which the published pseudo-code goes wrong. The collector is held and the test does its work; what
- * no mutator would have seen in between is made with the counts it would have made.
+ * which the published pseudo-code goes wrong. The collector is held and the test does its work;
+ * what no mutator would have seen in between is made with the counts it would have made.
  */
 #include "held.h"
 
