@@ -40,10 +40,7 @@ enum gyre__kind { GYRE_NEWBORN, GYRE_OLD, GYRE_KINDS };
 enum gyre__far_phase { GYRE_FAR_IDLE, GYRE_FAR_MARK, GYRE_FAR_SCAN };
 
 struct gyre__far {
-	/* Epochs in which an object that is garbage from the start is reclaimed. */
-#define GYRE_YOUNG_EPOCHS 4
-
-enum gyre__far_phase phase;
+	enum gyre__far_phase phase;
 	struct gyre__vector visited; /* roots first */
 	size_t roots, head;
 	struct gyre__vector black; /* proven live, their references still to be followed */

@@ -222,6 +222,8 @@ static void clear(struct gyre__collector *c)
 			*word |= GYRE_PURPLE;
 		gyre__unlisted(c, visited->items[i], word);
 	}
+	if (c->far.starved)
+		c->far.left += c->far.roots + 1;
 	gyre__vector_reset(visited);
 	gyre__vector_reset(&c->far.black);
 }

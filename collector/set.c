@@ -55,14 +55,13 @@ static bool add_set(struct gyre__collector *c, size_t from)
 }
 
 /* Without memory for the whole set there is none: its root stays a candidate for a later pass. */
-static void abandon(struct gyre__collector *c, size_t from)
+static void abandon(struct gyre__collector *c, void *root, size_t from)
 {
 	size_t i;
 
 	for (i = from; i < c->members.count; i++)
 		*gyre__word_of(c->members.items[i]) &= ~GYRE_IN_SET;
-	if (from < c->members.count)
-		*gyre__word_of(c->members.items[from]) |= GYRE_PURPLE;
+	*gyre__word_of(root) |= GYRE_PURPLE;
 	c->members.count = from;
 	c->far.left++;
 }
@@ -77,7 +76,7 @@ size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace
 	while (c->stack.count > 0 && !g.failed)
 		gyre__each_edge(c, c->stack.items[--c->stack.count], take_child, &g);
 	if (g.failed || !add_set(c, from)) {
-		abandon(c, from);
+		abandon(c, root, from);
 		return 0;
 	}
 	return c->members.count - from;

@@ -9,8 +9,9 @@
  * (docs/algorithm.md).
  *
  * Sets are judged last found first, as no garbage edge leads from an earlier-found set to a
- * later-found one: when a set is freed, its references are taken out of the trial counts of the
- * sets it leads to, so that a chain of sets dies in one verdict.
+ * later-found one of the same pass: when a set is freed, its references are taken out of the trial
+ * counts of the sets it leads to, so that a chain of sets dies in one verdict. An edge between sets of
+ * different passes may lead the other way; it only delays the set that it leads to.
  */
 #include <string.h>
 
@@ -91,6 +92,8 @@ static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 	else if (!gyre__vector_push(&c->stack, object))
 		/* What it reaches cannot be told now; the set is tried again as a whole. */
 		gyre__suspect(c, object, word, GYRE_OLD);
+	else if ((*word & (GYRE_PURPLE | GYRE_IN_YOUNG)) == GYRE_PURPLE)
+		c->far.left++;
 }
 
 static void leave_too(void *collector, void *child)
@@ -177,6 +180,7 @@ static void carry_over(struct gyre__collector *c)
 void gyre__judge(struct gyre__collector *c)
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
+	bool carried = false;
 	size_t n;
 
 	for (n = c->sets_count; n-- > 0;) {
@@ -187,11 +191,15 @@ void gyre__judge(struct gyre__collector *c)
 			set->count = refuse(c, set);
 		} else if (!explained(c, set)) {
 			gyre__counter_add(&counted->sets_refused_sigma, 1);
-			set->count = refuse(c, set);
+			/* What holds it may be garbage that is carried over: it waits for that as a
+			 * whole. Each verdict frees or shrinks the last of the sets, so all end. */
+			if (!carried)
+				set->count = refuse(c, set);
 		} else {
 			free_set(c, set);
 			set->count = 0;
 		}
+		carried = carried || set->count > 0;
 	}
 	carry_over(c);
 	if (c->far.settling) {

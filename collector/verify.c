@@ -419,10 +419,12 @@ void gyre__serve_verify(struct gyre__collector *c)
 	gyre__lock_drop(&r->lock);
 	if (!asked)
 		return;
+	gyre__stop_begin();
 	stop_all(c);
 	settle(c);
 	check(&v);
 	let_all_go(c->heap);
+	gyre__stop_end();
 	release_tables(&v);
 	gyre__lock_take(&r->lock);
 	*r->report = v.report;

@@ -111,10 +111,12 @@ void gyre__bins_relinquish(struct gyre_mutator *m)
 	GYRE_ASSERT(m->born == NULL);
 	while ((bin = m->held) != NULL) {
 		m->held = bin->next_held;
-		refill_poison(m->heap, bin);
-		bin->slab->dirty = 1; /* the cells zeroed ahead are not all that is vacant */
-		return_run(bin);
-		gyre__slab_relinquish(m->heap, bin->slab);
+		if (bin->slab != NULL) {
+			refill_poison(m->heap, bin);
+			bin->slab->dirty = 1; /* the cells zeroed ahead are not all that is vacant */
+			return_run(bin);
+			gyre__slab_relinquish(m->heap, bin->slab);
+		}
 		*bin = (struct gyre__bin){ .cell_bytes = bin->cell_bytes };
 	}
 }
@@ -230,14 +232,17 @@ static bool next_run(struct gyre_mutator *m, const struct gyre_type *type, uint3
 	struct gyre__slab *slab;
 	uint64_t start;
 
-	if (bin->slab != NULL && take_run(bin))
-		return true;
+	if (bin->slab != NULL) {
+		if (take_run(bin))
+			return true;
+		gyre__slab_relinquish(m->heap, bin->slab);
+		bin->slab = NULL;
+	}
 	start = gyre__now_ns();
 	slab = gyre__slab_take(m->heap, type, &type->classes[class]);
 	if (slab != NULL) {
-		if (bin->slab != NULL) {
-			gyre__slab_relinquish(m->heap, bin->slab);
-		} else {
+		if (!bin->is_held) {
+			bin->is_held = true;
 			bin->next_held = m->held;
 			m->held = bin;
 		}

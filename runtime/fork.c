@@ -46,7 +46,9 @@ enum gyre_status gyre_fork_before(struct gyre_heap *heap)
 	/* The collector may be waiting for this very thread's boundary. */
 	m = gyre__leavings_get(&heap->leavings);
 	parked = m != NULL && gyre_park(m) == GYRE_OK;
+	gyre__qsbr_park();
 	gyre__collector_hold(heap);
+	gyre__qsbr_unpark();
 	if (parked)
 		gyre_unpark(m);
 	take_all(heap);

@@ -141,7 +141,9 @@ enum gyre_status gyre_heap_close(struct gyre_heap *heap)
 	gyre__lock_drop(&heap->registry.lock);
 	if (busy)
 		return GYRE_BUSY;
+	gyre__qsbr_park();
 	gyre__collector_stop(heap);
+	gyre__qsbr_unpark();
 	while (heap->registry.first != NULL) {
 		struct gyre_mutator *m = heap->registry.first;
 		struct gyre__chunk *chunk;

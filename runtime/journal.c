@@ -171,7 +171,19 @@ bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
 	while (room(m) < entries && add_spare(m))
 		;
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_JOURNAL, gyre__now_ns() - start);
-	return room(m) >= entries;
+	if (room(m) >= entries)
+		return true;
+	m->refusal = gyre__journal_full(m->heap) ? GYRE_JOURNAL_FULL : GYRE_NO_MEMORY;
+	/* What was gathered in vain must not keep others from writing. */
+	while (m->spare != NULL && room(m) >= 2 * GYRE_STORES_RESERVED + GYRE_CHUNK_ENTRIES) {
+		struct gyre__chunk *chunk = m->spare;
+
+		m->spare = chunk->next;
+		m->spare_count--;
+		chunk->next = NULL;
+		gyre__chunk_give(m->heap, chunk);
+	}
+	return false;
 }
 
 void gyre__journal_turn(struct gyre_mutator *m)

@@ -144,14 +144,15 @@ void gyre__mutator_ended(void *value)
 
 	if (gyre__frozen(heap))
 		return;
+	/* The stack is unwound: nobody may look into its frames any more, and no boundary may be done
+	 * for the thread that would. */
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		gyre__unpark(m);
+	m->head.keeps = NULL;
 	/* Destructors run in no order: the host's own may still detach in this round. */
 	if (m->farewells++ < FAREWELL_ROUNDS && gyre__leavings_set(&heap->leavings, m))
 		return;
 	memcpy(name, m->name, sizeof(name));
-	/* Its stack is going away, and the frames with it. */
-	m->head.keeps = NULL;
-	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
-		gyre_unpark(m);
 	gyre__counter_add_shared(&heap->shared.orphans, 1);
 	gyre__log(heap, GYRE_LOG_WARNING,
 		  "thread %s (tid %ld) ended while attached; its journal was taken over", name,
@@ -214,7 +215,9 @@ void gyre_mutator_name(struct gyre_mutator *m, const char *name)
 #if GYRE_CHECKED
 void gyre__check_mutator(const struct gyre_mutator *m, const char *call)
 {
-	if (m->tid != gyre__thread_tid() && !gyre__frozen(m->heap))
+	if (gyre__frozen(m->heap))
+		return;
+	if (m->tid != gyre__thread_tid())
 		gyre__misuse("%s: the mutator of another thread", call);
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		gyre__misuse("%s: the mutator is parked", call);

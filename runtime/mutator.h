@@ -55,6 +55,7 @@ struct gyre__bin {
 	struct gyre__bin *next_born; /* of the bins with newborns of this epoch */
 	struct gyre__bin *next_held; /* of the bins with a slab */
 	bool is_born;
+	bool is_held;
 };
 
 /* The bins of a type, one for each class. */
@@ -70,6 +71,7 @@ struct gyre_mutator {
 	struct gyre__chunk *filled;
 	struct gyre__chunk *spare;
 	size_t spare_count;
+	enum gyre_status refusal; /* why the last reservation failed */
 	/* Newborns. */
 	struct gyre__bins *bins; /* by type id */
 	uint32_t bins_count;
@@ -148,6 +150,9 @@ void gyre__bins_relinquish(struct gyre_mutator *m);
 void gyre__bins_destroy(struct gyre_mutator *m);
 /* Makes every later allocation of m fail: in the child of a fork. */
 void gyre__bins_freeze(struct gyre_mutator *m);
+
+/* Runs again after a park; not a safe point. The owner. */
+void gyre__unpark(struct gyre_mutator *m);
 
 /* Releases the record itself. Collector, or closing heap. */
 void gyre__mutator_free(struct gyre_mutator *m);

@@ -120,7 +120,7 @@ static void park(struct gyre_mutator *m)
 	gyre__qsbr_park();
 }
 
-static void unpark(struct gyre_mutator *m)
+void gyre__unpark(struct gyre_mutator *m)
 {
 	struct gyre__registry *registry = &m->heap->registry;
 	uint32_t parked = GYRE_MUTATOR_PARKED;
@@ -159,7 +159,7 @@ static void come_to_rest(struct gyre_mutator *m)
 	while (registry->stopping)
 		gyre__event_wait(&registry->released, &registry->lock, GYRE_FOREVER);
 	gyre__lock_drop(&registry->lock);
-	unpark(m);
+	gyre__unpark(m);
 }
 
 static void yield_to_collector(struct gyre_mutator *m)
@@ -173,7 +173,7 @@ static void yield_to_collector(struct gyre_mutator *m)
 	gyre__collector_wake(m->heap);
 	park(m);
 	gyre__pressure_wait(m->heap, delay);
-	unpark(m);
+	gyre__unpark(m);
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_PRESSURE, gyre__now_ns() - start);
 }
 
@@ -228,7 +228,7 @@ enum gyre_status gyre_unpark(struct gyre_mutator *m)
 		return GYRE_OK;
 	if (gyre__mutator_state(m) == GYRE_MUTATOR_RUNNING)
 		return GYRE_INVALID;
-	unpark(m);
+	gyre__unpark(m);
 	gyre_safepoint(m);
 	return GYRE_OK;
 }
@@ -249,7 +249,7 @@ enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
 	before = gyre__counter_get(&heap->counted.objects_reclaimed);
 	park(m);
 	gyre__collector_collect(heap);
-	unpark(m);
+	gyre__unpark(m);
 	gyre_safepoint(m);
 	if (reclaimed != NULL)
 		*reclaimed = gyre__counter_get(&heap->counted.objects_reclaimed) - before;
@@ -271,7 +271,7 @@ enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *
 	gyre__check_mutator(m, "gyre_verify");
 	park(m);
 	status = gyre__collector_verify(m->heap, &whole, found, arg);
-	unpark(m);
+	gyre__unpark(m);
 	gyre_safepoint(m);
 	if (report != NULL)
 		*report = whole;

@@ -455,8 +455,10 @@ void gyre__slabs_trim(struct gyre_heap *heap)
 	gyre__lock_take(&slabs->lock);
 	cold = cut_cold(slabs);
 	gyre__lock_drop(&slabs->lock);
-	for (slab = cold; slab != NULL; slab = slab->next)
+	for (slab = cold; slab != NULL; slab = slab->next) {
+		GYRE_ASAN_UNPOISON(base_of(slab), GYRE_SLAB_BYTES);
 		gyre__discard(base_of(slab), GYRE_SLAB_BYTES);
+	}
 	gyre__lock_take(&slabs->lock);
 	while (cold != NULL) {
 		struct gyre__arena *arena = gyre__arena_of(cold);

@@ -21,9 +21,7 @@ static enum gyre_status refuse(struct gyre_mutator *m)
 	gyre__counter_add_shared(&heap->shared.stores_refused, 1);
 	/* The next safe point tries to find memory, and waits for the collector if it must. */
 	gyre__mutator_poll(m, GYRE_POLL_REFILL | GYRE_POLL_PRESSURE);
-	if (gyre__journal_full(heap))
-		return GYRE_JOURNAL_FULL;
-	return GYRE_NO_MEMORY;
+	return m->refusal;
 }
 
 /* Whether there is room for entries words. The common case is one compare. */

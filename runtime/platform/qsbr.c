@@ -126,6 +126,18 @@ void gyre__qsbr_wait(void)
 	pthread_mutex_unlock(&process.lock);
 }
 
+static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void gyre__stop_begin(void)
+{
+	pthread_mutex_lock(&stop_lock);
+}
+
+void gyre__stop_end(void)
+{
+	pthread_mutex_unlock(&stop_lock);
+}
+
 bool gyre__qsbr_is_host(void)
 {
 	return self.attached > 0 && !self.ours;

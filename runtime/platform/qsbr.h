@@ -46,6 +46,12 @@ void gyre__qsbr_unpark(void);
 void gyre__qsbr_quiescent(void);
 /* The collector waits until every online thread of the process has been quiescent once. */
 void gyre__qsbr_wait(void);
+/*
+ * One heap of the process at a time brings its mutators to rest: two that share threads would each
+ * hold what the other waits for.
+ */
+void gyre__stop_begin(void);
+void gyre__stop_end(void);
 /* The calling thread is registered by someone other than gyre. For tests. */
 bool gyre__qsbr_is_host(void);
 
