@@ -10,8 +10,8 @@
  *
  * Sets are judged last found first, as no garbage edge leads from an earlier-found set to a
  * later-found one of the same pass: when a set is freed, its references are taken out of the trial
- * counts of the sets it leads to, so that a chain of sets dies in one verdict. An edge between sets of
- * different passes may lead the other way; it only delays the set that it leads to.
+ * counts of the sets it leads to, so that a chain of sets dies in one verdict. An edge between sets
+ * of different passes may lead the other way; it only delays the set that it leads to.
  */
 #include <string.h>
 

@@ -113,7 +113,8 @@ void gyre__bins_relinquish(struct gyre_mutator *m)
 		m->held = bin->next_held;
 		if (bin->slab != NULL) {
 			refill_poison(m->heap, bin);
-			bin->slab->dirty = 1; /* the cells zeroed ahead are not all that is vacant */
+			/* The cells zeroed ahead are not all that is vacant. */
+			bin->slab->dirty = 1;
 			return_run(bin);
 			gyre__slab_relinquish(m->heap, bin->slab);
 		}

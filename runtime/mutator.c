@@ -144,8 +144,7 @@ void gyre__mutator_ended(void *value)
 
 	if (gyre__frozen(heap))
 		return;
-	/* The stack is unwound: nobody may look into its frames any more, and no boundary may be done
-	 * for the thread that would. */
+	/* The stack is unwound: no boundary may look into its frames any more. */
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		gyre__unpark(m);
 	m->head.keeps = NULL;

@@ -36,9 +36,9 @@ enum gyre_attach_flags {
 };
 
 /*
- * Attaches the calling thread to the heap; it must detach before it ends. One thread may be attached
- * to several heaps; it must then be parked in the others while it is in gyre_collect or gyre_verify,
- * as threads that wait in one heap each for the other's boundary would wait for ever.
+ * Attaches the calling thread to the heap; it must detach before it ends. One thread may be
+ * attached to several heaps; it must then be parked in the others while it is in gyre_collect or
+ * gyre_verify, as threads that wait in one heap each for the other's boundary would wait for ever.
  * GYRE_ATTACHED: it is attached to this heap already. GYRE_NO_MEMORY, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags,
@@ -47,8 +47,8 @@ GYRE_API enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags,
 /*
  * Detaches the calling thread; a safe point; m is gone afterwards. Also legal from a destructor of
  * thread-specific data. GYRE_BUSY: keep frames are open. A thread that ends while attached is
- * noticed: the log names it, its frames are dropped and its journal is taken over. (It must not end while
- * parked with frames open: until gyre notices, the collector may look into them.)
+ * noticed: the log names it, its frames are dropped and its journal is taken over. (It must not end
+ * while parked with frames open: until gyre notices, the collector may look into them.)
  */
 GYRE_API enum gyre_status gyre_detach(struct gyre_mutator *m);
 
