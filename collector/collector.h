@@ -43,7 +43,8 @@ struct gyre__far {
 	enum gyre__far_phase phase;
 	struct gyre__vector visited; /* roots first */
 	size_t roots, head;
-	struct gyre__vector black; /* proven live, their references still to be followed */
+	struct gyre__vector black; /* proven live; from black_head on still to be followed */
+	size_t black_head;
 	bool starved; /* no memory for the lists: the pass is given up */
 	uint64_t base_bytes; /* survivors after the last far pass */
 	uint64_t started_ns, ended_ns, spent_ns;

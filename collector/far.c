@@ -24,9 +24,11 @@
 #define SLICE_NS_LEAST 1000000
 #define DEPTH 16
 
-struct marking {
+/* Children whose words are being fetched, and what is done with each when its word is there. */
+struct fetching {
 	struct gyre__collector *c;
-	void *queue[DEPTH]; /* children whose words are being fetched */
+	void (*use)(struct gyre__collector *c, void *child);
+	void *queue[DEPTH];
 	unsigned at;
 };
 
@@ -100,51 +102,59 @@ static void mark_child(struct gyre__collector *c, void *child)
 		*word -= GYRE_CRC_ONE;
 }
 
-static void queue_child(void *marking, void *child)
+static void queue_child(void *fetching, void *child)
 {
-	struct marking *m = marking;
-	void *ripe = m->queue[m->at];
+	struct fetching *f = fetching;
+	void *ripe = f->queue[f->at];
 
 	__builtin_prefetch(gyre__word_of(child), 1);
-	m->queue[m->at] = child;
-	m->at = (m->at + 1) % DEPTH;
+	f->queue[f->at] = child;
+	f->at = (f->at + 1) % DEPTH;
 	if (ripe != NULL)
-		mark_child(m->c, ripe);
+		f->use(f->c, ripe);
 }
 
-static void empty_queue(struct marking *m)
+static void empty_queue(struct fetching *f)
 {
 	unsigned i;
 
 	for (i = 0; i < DEPTH; i++) {
-		void *ripe = m->queue[m->at];
+		void *ripe = f->queue[f->at];
 
-		m->queue[m->at] = NULL;
-		m->at = (m->at + 1) % DEPTH;
+		f->queue[f->at] = NULL;
+		f->at = (f->at + 1) % DEPTH;
 		if (ripe != NULL)
-			mark_child(m->c, ripe);
+			f->use(f->c, ripe);
 	}
+}
+
+/* Follows the references of list's items from *head on, up to SLICE of them, by f->use. */
+static void follow_some(struct fetching *f, const struct gyre__vector *list, size_t *head)
+{
+	unsigned n;
+
+	for (n = 0; n < SLICE && *head < list->count; n++) {
+		void *object = list->items[(*head)++];
+
+		if (*head + DEPTH < list->count) {
+			__builtin_prefetch(list->items[*head + DEPTH]);
+			__builtin_prefetch(gyre__word_of(list->items[*head + DEPTH]));
+		}
+		if (!(*gyre__word_of(object) & GYRE_RELEASED))
+			gyre__each_edge(f->c, object, queue_child, f);
+		/* The queue may still hold what would make the list longer. */
+		if (*head == list->count)
+			empty_queue(f);
+	}
+	empty_queue(f);
 }
 
 /* Looks into up to SLICE visited objects. */
 static void mark_some(struct gyre__collector *c)
 {
-	struct marking m = { .c = c };
-	struct gyre__vector *visited = &c->far.visited;
-	unsigned n;
+	struct fetching f = { .c = c, .use = mark_child };
 
-	for (n = 0; n < SLICE && c->far.head < visited->count; n++) {
-		void *object = visited->items[c->far.head++];
-
-		if (c->far.head + DEPTH < visited->count)
-			__builtin_prefetch(visited->items[c->far.head + DEPTH]);
-		if (!(*gyre__word_of(object) & GYRE_RELEASED))
-			gyre__each_edge(c, object, queue_child, &m);
-		/* The queue may still hold what would make the list longer. */
-		if (c->far.head == visited->count)
-			empty_queue(&m);
-	}
-	empty_queue(&m);
+	follow_some(&f, &c->far.visited, &c->far.head);
 }
 
 static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
@@ -154,12 +164,12 @@ static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
 		c->far.starved = true;
 }
 
-static void blacken_child(void *collector, void *child)
+static void blacken_child(struct gyre__collector *c, void *child)
 {
 	uint64_t *word = gyre__word_of(child);
 
 	if (gyre__is_gray(*word) && *word & GYRE_IN_TRACE)
-		blacken(collector, child, word);
+		blacken(c, child, word);
 }
 
 /* An object was incremented while the pass is under way. */
@@ -181,27 +191,23 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 /* Follows what is live, or looks at up to SLICE visited objects for more of it. */
 static void scan_some(struct gyre__collector *c)
 {
+	struct fetching f = { .c = c, .use = blacken_child };
 	struct gyre__far *far = &c->far;
 	unsigned n;
 
-	for (n = 0; n < SLICE; n++) {
-		if (far->black.count > 0) {
-			void *object = far->black.items[--far->black.count];
+	if (far->black_head < far->black.count) {
+		follow_some(&f, &far->black, &far->black_head);
+		return;
+	}
+	far->black.count = far->black_head = 0;
+	for (n = 0; n < SLICE && far->head < far->visited.count; n++) {
+		void *object = far->visited.items[far->head++];
+		uint64_t *word = gyre__word_of(object);
 
-			if (!(*gyre__word_of(object) & GYRE_RELEASED))
-				gyre__each_edge(c, object, blacken_child, c);
-		} else if (far->head < far->visited.count) {
-			void *object = far->visited.items[far->head++];
-			uint64_t *word = gyre__word_of(object);
-
-			if (far->head + DEPTH < far->visited.count)
-				__builtin_prefetch(
-					gyre__word_of(far->visited.items[far->head + DEPTH]));
-			if (gyre__is_gray(*word) && gyre__crc(*word) > 0)
-				blacken(c, object, word);
-		} else {
-			return;
-		}
+		if (far->head + DEPTH < far->visited.count)
+			__builtin_prefetch(gyre__word_of(far->visited.items[far->head + DEPTH]));
+		if (gyre__is_gray(*word) && gyre__crc(*word) > 0)
+			blacken(c, object, word);
 	}
 }
 
@@ -226,6 +232,7 @@ static void clear(struct gyre__collector *c)
 		c->far.left += c->far.roots + 1;
 	gyre__vector_reset(visited);
 	gyre__vector_reset(&c->far.black);
+	c->far.black_head = 0;
 }
 
 static void end(struct gyre__collector *c)
@@ -261,7 +268,7 @@ void gyre__far_slice(struct gyre__collector *c, bool whole)
 				far->head = 0;
 				far->phase = GYRE_FAR_SCAN;
 			}
-		} else if (far->head < far->visited.count || far->black.count > 0) {
+		} else if (far->head < far->visited.count || far->black_head < far->black.count) {
 			scan_some(c);
 		} else {
 			end(c);

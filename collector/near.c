@@ -191,14 +191,16 @@ void gyre__near_pass(struct gyre__collector *c)
 		if (gyre__vector_reserve(&c->stack, c->visited.count)) {
 			scan(c);
 			gather_batch(c, tried);
+			/* Within the pass: a first one over millions of live candidates would
+			 * otherwise try them all. */
+			judge_yield(&c->yields[GYRE_NEWBORN]);
+			judge_yield(&c->yields[GYRE_OLD]);
 			continue;
 		}
 		for (i = 0; i < c->visited.count; i++)
 			*gyre__word_of(c->visited.items[i]) &= ~GYRE_TRACE;
 		c->far.left += tried;
 	}
-	judge_yield(&c->yields[GYRE_NEWBORN]);
-	judge_yield(&c->yields[GYRE_OLD]);
 	gyre__vector_reset(&c->visited);
 	gyre__vector_reset(&c->stack);
 	/* Candidates of this epoch are tried in the next. */
