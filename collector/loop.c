@@ -96,6 +96,8 @@ static void collect_fully(struct gyre__collector *c)
 	gyre__far_slice(c, false);
 	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
 		gyre__cycle(c);
+	/* What the far pass freed by emptying its lists is vacant before the caller goes on. */
+	gyre__flush(c);
 	c->thorough = false;
 	if (c->far.starved)
 		gyre__log(c->heap, GYRE_LOG_WARNING,
