@@ -124,7 +124,7 @@ static void delays_are_recorded(void **state)
 		gyre_safepoint(w->m);
 		world_collect(w->m);
 	}
-	/* While it waits in gyre_collect the collector does its boundaries; running, it does them. */
+	/* While it waits in gyre_collect the collector does its boundaries; else it does them. */
 	do {
 		gyre_collect_soon(w->heap);
 		for (int j = 0; j < 1000; j++)
