@@ -47,7 +47,7 @@ struct gyre__far {
 	size_t black_head;
 	bool starved; /* no memory for the lists: the pass is given up */
 	uint64_t base_bytes; /* survivors after the last far pass */
-	uint64_t started_ns, ended_ns, spent_ns;
+	uint64_t ended_ns, spent_ns;
 	uint64_t left; /* candidates left to it since it last began */
 	bool settling; /* its sets are not judged yet */
 };
@@ -138,8 +138,8 @@ void gyre__judge(struct gyre__collector *c);
 /* near.c, far.c */
 void gyre__near_pass(struct gyre__collector *c);
 void gyre__far_begin(struct gyre__collector *c);
-/* Goes on with the far pass until it ends or, unless whole, a boundary is due. */
-void gyre__far_slice(struct gyre__collector *c, bool whole);
+/* Goes on with the far pass until it ends or a boundary is due. */
+void gyre__far_slice(struct gyre__collector *c);
 void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word);
 
 /* pace.c */

@@ -112,19 +112,12 @@ static void push_chunk(struct gyre__chunk **chain, struct gyre__chunk *chunk)
 	*chain = chunk;
 }
 
-static void append(struct gyre__chunk **chain, struct gyre__chunk *more)
-{
-	while (*chain != NULL)
-		chain = &(*chain)->next;
-	*chain = more;
-}
-
 /* Replaces the snapshot of m that is counted: the new one now, the old one taken back with the
  * decrements. */
 static void change_snapshot(struct gyre__collector *c, struct gyre_mutator *m,
 			    struct gyre__chunk *snapshot)
 {
-	append(&c->snapshots_before, m->snapshot);
+	gyre__chain_append(&c->snapshots_before, m->snapshot);
 	m->snapshot = snapshot;
 	gyre__count_snapshot(c, snapshot);
 }

@@ -71,7 +71,6 @@ void gyre__far_begin(struct gyre__collector *c)
 	struct gyre__far *far = &c->far;
 
 	GYRE_ASSERT(far->phase == GYRE_FAR_IDLE && far->visited.count == 0);
-	far->started_ns = gyre__now_ns();
 	far->spent_ns = 0;
 	far->starved = false;
 	far->left = 0;
@@ -253,7 +252,7 @@ static void end(struct gyre__collector *c)
 	far->ended_ns = gyre__now_ns();
 }
 
-void gyre__far_slice(struct gyre__collector *c, bool whole)
+void gyre__far_slice(struct gyre__collector *c)
 {
 	struct gyre__far *far = &c->far;
 	uint64_t start = gyre__now_ns();
@@ -273,7 +272,7 @@ void gyre__far_slice(struct gyre__collector *c, bool whole)
 		} else {
 			end(c);
 		}
-		if (!whole && gyre__boundary_due(c) && gyre__now_ns() - start > SLICE_NS_LEAST)
+		if (gyre__boundary_due(c) && gyre__now_ns() - start > SLICE_NS_LEAST)
 			break;
 	}
 	far->spent_ns += gyre__now_ns() - start;

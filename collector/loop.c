@@ -66,7 +66,7 @@ void gyre__cycle(struct gyre__collector *c)
 	lap(&at, &counted->near_ns);
 	if (gyre__far_due(c))
 		gyre__far_begin(c);
-	gyre__far_slice(c, false);
+	gyre__far_slice(c);
 	gyre__publish_lag(c);
 	lap(&at, &counted->far_ns);
 	if (at - c->trimmed_ns > TRIM_NS) {
@@ -93,7 +93,7 @@ static void collect_fully(struct gyre__collector *c)
 	while (c->sets_count > 0)
 		gyre__cycle(c);
 	gyre__far_begin(c);
-	gyre__far_slice(c, false);
+	gyre__far_slice(c);
 	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
 		gyre__cycle(c);
 	/* What the far pass freed by emptying its lists is vacant before the caller goes on. */

@@ -58,6 +58,13 @@ bool gyre__journal_full(struct gyre_heap *heap);
 /* Gives a chain of chunks back to the heap's store or the system. */
 void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain);
 
+static inline void gyre__chain_append(struct gyre__chunk **chain, struct gyre__chunk *more)
+{
+	while (*chain != NULL)
+		chain = &(*chain)->next;
+	*chain = more;
+}
+
 /* Makes room for entries more words in the journal of m. On failure nothing is lost or stored. */
 bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries);
 /* Goes to the next chunk; room was reserved. */

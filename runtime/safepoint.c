@@ -55,13 +55,6 @@ static bool take_snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
 	return true;
 }
 
-static void append(struct gyre__chunk **chain, struct gyre__chunk *more)
-{
-	while (*chain != NULL)
-		chain = &(*chain)->next;
-	*chain = more;
-}
-
 /* The journal of the epoch as a chain; the mutator goes on with an empty one. */
 static struct gyre__chunk *seal_journal(struct gyre_mutator *m)
 {
@@ -94,9 +87,9 @@ bool gyre__boundary(struct gyre_mutator *m)
 		gyre__chunk_give(m->heap, chain);
 		return false;
 	}
-	append(&chain, seal_journal(m));
+	gyre__chain_append(&chain, seal_journal(m));
 	gyre__births_seal(m);
-	append(&chain, m->births);
+	gyre__chain_append(&chain, m->births);
 	m->births = NULL;
 	if (chain != NULL) {
 		done = gyre__ring_put(&m->sealed, chain);

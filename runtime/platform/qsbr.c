@@ -137,8 +137,3 @@ void gyre__stop_end(void)
 {
 	pthread_mutex_unlock(&stop_lock);
 }
-
-bool gyre__qsbr_is_host(void)
-{
-	return self.attached > 0 && !self.ours;
-}

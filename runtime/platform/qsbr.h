@@ -52,7 +52,5 @@ void gyre__qsbr_wait(void);
  */
 void gyre__stop_begin(void);
 void gyre__stop_end(void);
-/* The calling thread is registered by someone other than gyre. For tests. */
-bool gyre__qsbr_is_host(void);
 
 #endif
