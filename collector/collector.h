@@ -25,14 +25,12 @@ struct gyre__set {
 	size_t from, count;
 };
 
-/* How the near pass fares with one kind of candidate. */
+/* How the near pass fares with candidates that were proven live before. */
 struct gyre__yield {
-	uint32_t stride; /* one candidate in so many is tried */
+	uint32_t level; /* the higher, the less is spent on a candidate */
 	uint32_t tick;
-	uint64_t visited, found; /* since the stride was last looked at */
+	uint64_t tried, visited, found; /* since the level was last looked at */
 };
-
-enum gyre__kind { GYRE_NEWBORN, GYRE_OLD, GYRE_KINDS };
 
 /* Epochs in which an object that is garbage from the start is reclaimed. */
 #define GYRE_YOUNG_EPOCHS 4
@@ -85,9 +83,9 @@ struct gyre__collector {
 
 	void *released; /* objects whose references are still to be given up */
 	struct gyre__slab *touched; /* slabs with freed cells */
-	struct gyre__vector young, aged; /* candidates; bit 0: a newborn */
+	struct gyre__vector young, aged; /* candidates; bit 0: never proven live when it came */
 	struct gyre__vector visited, stack; /* of the near pass, and of gathering */
-	struct gyre__yield yields[GYRE_KINDS];
+	struct gyre__yield yield;
 	struct gyre__vector members;
 	struct gyre__set *sets;
 	size_t sets_count, sets_room;
@@ -106,7 +104,7 @@ void gyre__epoch_turn(struct gyre__collector *c);
 
 /* count.c */
 void gyre__increment(struct gyre__collector *c, void *object);
-void gyre__decrement(struct gyre__collector *c, void *object, enum gyre__kind kind);
+void gyre__decrement(struct gyre__collector *c, void *object);
 void gyre__count_increments(struct gyre__collector *c);
 void gyre__count_decrements(struct gyre__collector *c);
 void gyre__count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain);
@@ -115,7 +113,13 @@ void gyre__release(struct gyre__collector *c, void *object, uint64_t *word);
 /* Gives up the references of all released objects, and of what that releases. */
 void gyre__drain(struct gyre__collector *c);
 /* Makes object a candidate, if it is none. */
-void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word, enum gyre__kind kind);
+void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word);
+
+/* The object that an item of the lists of candidates stands for. */
+static inline void *gyre__candidate(const void *item)
+{
+	return (void *)((uintptr_t)item & ~(uintptr_t)1);
+}
 
 /* reclaim.c */
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word);
@@ -126,11 +130,15 @@ void gyre__flush(struct gyre__collector *c);
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain);
 
 /* set.c */
-/* Gathers what is GRAY and reachable from root into a new set; visits only objects that have, or
- * have not, the flag IN_TRACE as in_trace says. The number of members; 0 without memory. */
+/* Gathers what is GRAY and reachable from root into a new set, prepared; visits only objects that
+ * have, or have not, the flag IN_TRACE as in_trace says. The number of members; 0 without
+ * memory. */
 size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace);
-/* Sigma preparation of the sets from number first on. */
-void gyre__sets_prepare(struct gyre__collector *c, size_t first);
+/* Makes a new set of objects whose trial counts are what no member explains. False without
+ * memory. */
+bool gyre__set_take(struct gyre__collector *c, void *const *objects, size_t count);
+/* Sigma preparation of all sets: those that were carried over. */
+void gyre__sets_prepare(struct gyre__collector *c);
 
 /* verdict.c */
 void gyre__judge(struct gyre__collector *c);

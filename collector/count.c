@@ -11,6 +11,7 @@
  * is refused.
  */
 #include "edge.h"
+#include "twin.h"
 
 /* Entries between the fetch of a word and its use. */
 #define AHEAD 12
@@ -24,7 +25,7 @@ static void stick(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	if (*word & GYRE_STUCK)
 		return;
-	*word |= GYRE_STUCK;
+	*word |= GYRE_STUCK; /* rare: sticky count */
 	gyre__counter_add(&c->heap->counted.counts_stuck, 1);
 	gyre__log(c->heap, GYRE_LOG_WARNING,
 		  "the count of the object of type %s at %p overflowed: it will not be reclaimed",
@@ -43,12 +44,12 @@ void gyre__increment(struct gyre__collector *c, void *object)
 	}
 	*word += GYRE_RC_ONE;
 	if (__builtin_expect(c->far.phase != GYRE_FAR_IDLE, 0))
-		gyre__far_touched(c, object, word);
+		gyre__far_touched(c, object, word); /* rare: increment during a far pass */
 }
 
-void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word, enum gyre__kind kind)
+void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	void *item = (void *)((uintptr_t)object | (kind == GYRE_NEWBORN));
+	void *item = (void *)((uintptr_t)object | !(*word & GYRE_PROVEN));
 
 	if (*word & GYRE_PURPLE)
 		return;
@@ -56,7 +57,7 @@ void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word, enum
 	gyre__counter_add(&c->heap->counted.candidates, 1);
 	/* Without a place in the list it is left to the far pass, which needs none. */
 	if (*word & GYRE_LISTED || !gyre__vector_push(&c->young, item))
-		c->far.left++;
+		c->far.left++; /* rare: candidate without a place */
 	else
 		*word |= GYRE_IN_YOUNG;
 }
@@ -68,10 +69,10 @@ void gyre__release(struct gyre__collector *c, void *object, uint64_t *word)
 	c->released = object;
 }
 
-void gyre__decrement(struct gyre__collector *c, void *object, enum gyre__kind kind)
+void gyre__decrement(struct gyre__collector *c, void *object)
 {
-	struct gyre__slab *slab = gyre__slab_of(object);
-	uint64_t *word = gyre__words(slab) + gyre__cell_index(slab, object);
+	const struct gyre__locator *locator = gyre__locator_of(object);
+	uint64_t *word = gyre__word_at(locator, object);
 
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
 	if (__builtin_expect(*word & GYRE_STUCK, 0))
@@ -80,8 +81,8 @@ void gyre__decrement(struct gyre__collector *c, void *object, enum gyre__kind ki
 	*word = (*word & ~GYRE_ORANGE) - GYRE_RC_ONE;
 	if (gyre__rc(*word) == 0)
 		gyre__release(c, object, word);
-	else if (!slab->acyclic)
-		gyre__suspect(c, object, word, kind);
+	else if (!locator->acyclic)
+		gyre__suspect(c, object, word);
 }
 
 static void count_births(struct gyre__collector *c, const struct gyre__chunk *chunk)
@@ -120,7 +121,7 @@ static void count_births_back(struct gyre__collector *c, const struct gyre__chun
 
 		for (n = chunk->entries[i + 1]; n > 0; n--, object += slab->shape.cell_bytes) {
 			*gyre__word_of(object) &= ~GYRE_TRACE;
-			gyre__decrement(c, object, GYRE_NEWBORN);
+			gyre__decrement(c, object);
 		}
 	}
 }
@@ -146,7 +147,7 @@ static void count_journal_back(struct gyre__collector *c, const struct gyre__chu
 		if (i + AHEAD < chunk->count)
 			prefetch_word(chunk->entries[i + AHEAD]);
 		if (chunk->entries[i] & GYRE_DECREMENT)
-			gyre__decrement(c, (void *)(chunk->entries[i] & ~GYRE_DECREMENT), GYRE_OLD);
+			gyre__decrement(c, (void *)(chunk->entries[i] & ~GYRE_DECREMENT));
 	}
 }
 
@@ -176,16 +177,17 @@ void gyre__count_decrements(struct gyre__collector *c)
 
 	for (chunk = c->births_before; chunk != NULL; chunk = chunk->next)
 		count_births_back(c, chunk);
-	for (chunk = c->journal_before; chunk != NULL; chunk = chunk->next)
+	chunk = GYRE_TWIN(decrements_at_once) ? c->journal_now : c->journal_before;
+	for (; chunk != NULL; chunk = chunk->next)
 		count_journal_back(c, chunk);
 	for (chunk = c->snapshots_before; chunk != NULL; chunk = chunk->next)
 		for (i = 0; i < chunk->count; i++)
-			gyre__decrement(c, (void *)chunk->entries[i], GYRE_OLD);
+			gyre__decrement(c, (void *)chunk->entries[i]);
 }
 
 static void give_up(void *collector, void *child)
 {
-	gyre__decrement(collector, child, GYRE_OLD);
+	gyre__decrement(collector, child);
 }
 
 void gyre__drain(struct gyre__collector *c)

@@ -55,9 +55,10 @@ static void visit_slot(void *arg, const gyre_ref *slot)
 		traced->visit(traced->arg, child);
 }
 
-void gyre__each_edge_traced(struct gyre__collector *c, const struct gyre__slab *slab,
-			    const void *object, void (*visit)(void *arg, void *child), void *arg)
+void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
+			    void (*visit)(void *arg, void *child), void *arg)
 {
+	const struct gyre__slab *slab = gyre__slab_of(object);
 	struct traced traced = { c, slab, object, visit, arg, 0, 0 };
 
 	slab->type->trace(object, gyre__cell_bytes(slab), visit_slot, &traced);

@@ -15,22 +15,21 @@
 #include "type.h"
 
 /* Visits the slots of an object whose type has a trace callback. */
-void gyre__each_edge_traced(struct gyre__collector *c, const struct gyre__slab *slab,
-			    const void *object, void (*visit)(void *arg, void *child), void *arg);
+void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
+			    void (*visit)(void *arg, void *child), void *arg);
 
 /* Calls visit(arg, child) for each slot of object that is not NULL. */
 static inline __attribute__((always_inline)) void
 gyre__each_edge(struct gyre__collector *c, const void *object,
 		void (*visit)(void *arg, void *child), void *arg)
 {
-	const struct gyre__slab *slab = gyre__slab_of(object);
-	const struct gyre_type *type = slab->type;
+	const struct gyre_type *type = gyre__locator_of(object)->type;
 	const char *base = object, *at, *end;
 	void *child;
 	uint32_t i;
 
 	if (__builtin_expect(type->trace != NULL, 0)) {
-		gyre__each_edge_traced(c, slab, object, visit, arg);
+		gyre__each_edge_traced(c, object, visit, arg);
 		return;
 	}
 	for (i = 0; i < type->offsets_count; i++) {
@@ -40,7 +39,7 @@ gyre__each_edge(struct gyre__collector *c, const void *object,
 	}
 	if (type->element_count == 0)
 		return;
-	end = base + gyre__cell_bytes(slab) - type->trailing_stride;
+	end = base + gyre__cell_bytes(gyre__slab_of(object)) - type->trailing_stride;
 	for (at = base + type->trailing_offset; at <= end; at += type->trailing_stride) {
 		for (i = 0; i < type->element_count; i++) {
 			child = gyre_load((const gyre_ref *)(at + type->element_offsets[i]));
@@ -51,16 +50,17 @@ gyre__each_edge(struct gyre__collector *c, const void *object,
 }
 
 /* The slots of an object, roughly: what looking into it costs. */
-static inline size_t gyre__edge_cost(const struct gyre__slab *slab)
+static inline size_t gyre__edge_cost(const void *object)
 {
-	const struct gyre_type *type = slab->type;
+	const struct gyre_type *type = gyre__locator_of(object)->type;
+	size_t bytes;
 
-	if (type->trace != NULL)
-		return gyre__cell_bytes(slab) / sizeof(gyre_ref);
-	if (type->element_count == 0)
+	if (type->trace == NULL && type->element_count == 0)
 		return type->offsets_count;
-	return type->offsets_count +
-	       gyre__cell_bytes(slab) / type->trailing_stride * type->element_count;
+	bytes = gyre__cell_bytes(gyre__slab_of(object));
+	if (type->trace != NULL)
+		return bytes / sizeof(gyre_ref);
+	return type->offsets_count + bytes / type->trailing_stride * type->element_count;
 }
 
 #endif

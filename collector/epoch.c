@@ -37,9 +37,15 @@ static void open_epoch(struct gyre__collector *c)
  * snapshot. */
 static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 {
+	/* It may have come to its boundary by itself after the look at its epoch word and before
+	 * the claim. Then its journal of the next epoch is open, its frames are not in any
+	 * snapshot, and it must not be taken for one that has not run since its last. Relaxed:
+	 * the claim has acquired the record. */
+	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
+		return true;
 	if (m->snapshot_runs == m->runs) {
 		/* It has not run: its journal is empty and its frames are as they were. */
-		m->snapshot_kept = true;
+		m->snapshot_kept = true; /* rare: snapshot of a parked thread kept */
 		gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
 		atomic_store_explicit(&m->epoch, epoch, memory_order_relaxed);
 		return true;
@@ -53,22 +59,23 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 /* Whether m has done the boundary into epoch, or the collector has just done it for m. */
 static bool settle(struct gyre_mutator *m, uint64_t epoch)
 {
-	uint32_t state;
+	/* Before the epoch word: that of a thread that has left is its last then. One that came to
+	 * this boundary and left after it has still to be ended, at the next. */
+	uint32_t state = gyre__mutator_state(m);
 	bool done;
 
 	/* Acquire pairs with the release in gyre__boundary: what m has sealed. */
 	if (atomic_load_explicit(&m->epoch, memory_order_acquire) == epoch)
 		return true;
-	state = gyre__mutator_state(m);
 	if (state == GYRE_MUTATOR_EXITED) {
-		m->ended = boundary_for(m, epoch);
+		m->ended = boundary_for(m, epoch); /* rare: boundary of a thread that left */
 		return m->ended;
 	}
 	if (state == GYRE_MUTATOR_CLAIMED) /* by a verification: held for longer than this */
-		return boundary_for(m, epoch);
+		return boundary_for(m, epoch); /* rare: boundary during a verification */
 	if (state != GYRE_MUTATOR_PARKED || !gyre__claim(m))
 		return false;
-	done = boundary_for(m, epoch);
+	done = boundary_for(m, epoch); /* rare: boundary of a parked thread */
 	gyre__unclaim(m);
 	return done;
 }
@@ -97,7 +104,7 @@ static void wait_for_all(struct gyre__collector *c)
 		/* A thread that its host registered, or that went offline and came back, may have
 		 * been quiescent without having done its boundary. */
 		if (pause > 0)
-			gyre__pause_ns(pause);
+			gyre__pause_ns(pause); /* rare: second wait for one boundary */
 		gyre__qsbr_wait();
 		pause = pause == 0 ? PAUSE_NS_FIRST : pause * 2;
 		if (pause > PAUSE_NS_LAST)
@@ -129,7 +136,7 @@ static void return_empties(struct gyre__collector *c, struct gyre_mutator *m, si
 
 		/* Once it is in the ring, it is the mutator's. */
 		if (!gyre__ring_put(&m->returned, chunk))
-			return;
+			return; /* rare: ring of returned chunks is full */
 		c->empties = rest;
 		c->empties_count--;
 	}

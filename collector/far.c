@@ -35,11 +35,12 @@ struct fetching {
 static bool begin_slab(struct gyre__slab *slab, void *collector)
 {
 	struct gyre__collector *c = collector;
+	const struct gyre__locator *locator = gyre__locator_of(slab->base);
 	uint64_t *words = gyre__words(slab);
 	uint32_t cell;
 
 	for (cell = 0; cell < slab->shape.cells; cell++) {
-		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], slab))
+		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], locator))
 			continue;
 		if (!gyre__vector_push(&c->far.visited, gyre__cell(slab, cell))) {
 			c->far.starved = true; /* the rest stay purple */
@@ -57,7 +58,7 @@ static void empty_list(struct gyre__collector *c, struct gyre__vector *list)
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
-		void *object = (void *)((uintptr_t)list->items[i] & ~(uintptr_t)1);
+		void *object = gyre__candidate(list->items[i]);
 		uint64_t *word = gyre__word_of(object);
 
 		*word &= ~GYRE_IN_YOUNG;
@@ -85,10 +86,10 @@ void gyre__far_begin(struct gyre__collector *c)
 
 static void mark_child(struct gyre__collector *c, void *child)
 {
-	struct gyre__slab *slab = gyre__slab_of(child);
-	uint64_t *word = gyre__words(slab) + gyre__cell_index(slab, child);
+	const struct gyre__locator *locator = gyre__locator_of(child);
+	uint64_t *word = gyre__word_at(locator, child);
 
-	if (!gyre__traceable(*word, slab))
+	if (!gyre__traceable(*word, locator))
 		return;
 	if (!(*word & GYRE_IN_TRACE)) {
 		if (!gyre__vector_push(&c->far.visited, child)) {
@@ -158,7 +159,7 @@ static void mark_some(struct gyre__collector *c)
 
 static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	*word &= ~GYRE_TRACE;
+	*word = (*word & ~GYRE_TRACE) | GYRE_PROVEN;
 	if (!gyre__vector_push(&c->far.black, object))
 		c->far.starved = true;
 }
@@ -177,8 +178,8 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 	/* A newborn becomes purple when its birth is over. */
 	if (gyre__is_newborn(*word))
 		return;
-	if (!gyre__slab_of(object)->acyclic)
-		gyre__suspect(c, object, word, GYRE_OLD);
+	if (!gyre__locator_of(object)->acyclic)
+		gyre__suspect(c, object, word);
 	if (!(*word & GYRE_IN_TRACE) || !gyre__is_gray(*word))
 		return;
 	if (c->far.phase == GYRE_FAR_SCAN)
@@ -237,7 +238,7 @@ static void clear(struct gyre__collector *c)
 static void end(struct gyre__collector *c)
 {
 	struct gyre__far *far = &c->far;
-	size_t i, first = c->sets_count;
+	size_t i;
 
 	gyre__counter_add(&c->heap->counted.far_traced, far->visited.count);
 	if (!far->starved)
@@ -246,7 +247,6 @@ static void end(struct gyre__collector *c)
 				gyre__set_gather(c, far->visited.items[i], GYRE_IN_TRACE);
 	far->phase = GYRE_FAR_IDLE;
 	clear(c);
-	gyre__sets_prepare(c, first);
 	gyre__vector_reset(&c->stack);
 	far->settling = true;
 	far->ended_ns = gyre__now_ns();

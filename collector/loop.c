@@ -56,7 +56,7 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__judge(c);
 	lap(&at, &counted->verdict_ns);
 	gyre__drain(c);
-	gyre__sets_prepare(c, 0); /* those that were carried over */
+	gyre__sets_prepare(c); /* those that were carried over */
 	lap(&at, &counted->release_ns);
 	gyre__flush(c);
 	gyre__pressure_relieve(c->heap);
@@ -163,10 +163,7 @@ static void run(void *collector)
 static bool init(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
-	size_t kind;
 
-	for (kind = 0; kind < GYRE_KINDS; kind++)
-		c->yields[kind].stride = 1;
 	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
 	c->idle_ns = c->heap->options.epoch_ns;
 	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
@@ -275,6 +272,7 @@ enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_veri
 
 	gyre__lock_take(&r->lock);
 	while (r->verify_busy)
+		/* rare: two verifications at once */
 		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
 	r->verify_busy = r->verify_asked = true;
 	r->report = report;

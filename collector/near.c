@@ -6,7 +6,15 @@
  * A candidate is tried once, an epoch after it became one. Where its budget ends, the rest counts
  * as an outside reference: an edge that is not subtracted errs towards life. What is not found dead
  * simply stays purple and waits for the far pass, so a live structure is not traced again and
- * again. And when trials of one kind of candidate find little, only one in so many is tried at all.
+ * again. There are two kinds of trial:
+ *
+ * - A candidate that was never proven live is tried among objects that never were, all of which are
+ *   dead or proven when the trial is over. So an object is visited by one such trial in its life,
+ *   and these trials cost a constant for each object made, however large the live heap is that
+ *   newborns refer to.
+ * - A candidate that was proven live before is tried among all objects. What that costs is not
+ *   bounded by anything, so while such trials find little, less is spent on each, and then only one
+ *   candidate in so many is tried at all.
  *
  * Invariants: the pass begins and ends within one epoch's processing; nothing is freed in between;
  * no object is GRAY without IN_TRACE when it ends. Objects that a far pass has in hand are left to
@@ -18,15 +26,21 @@
 #define WIDE 4
 /* Objects visited before they are scanned and gathered: few enough to be in cache still. */
 #define BATCH 8192
-/* Objects visited before a yield is judged, and the share of them that should be found dead. */
-#define YIELD_SAMPLE 4096
+/* Trials, or objects visited by them, before their yield is judged; and the share of the visited
+ * that should be found dead. */
+#define YIELD_TRIALS 256
+#define YIELD_VISITS 4096
 #define YIELD_GOOD 4
-#define STRIDE_MAX 4096
+/* Up to LEVEL_BUDGET a level halves the budget, from there on it doubles the stride. */
+#define LEVEL_BUDGET 5
+#define LEVEL_MAX (LEVEL_BUDGET + 12)
 
-static bool visitable(uint64_t word, const struct gyre__slab *slab)
-{
-	return gyre__traceable(word, slab) && !(word & GYRE_IN_TRACE);
-}
+/* A trial visits objects that have none of the flags in `beyond`. */
+struct trial {
+	struct gyre__collector *c;
+	uint64_t beyond;
+	uint64_t subtracted; /* edges, whatever object they led to */
+};
 
 static bool visit(struct gyre__collector *c, void *object, uint64_t *word)
 {
@@ -37,45 +51,76 @@ static bool visit(struct gyre__collector *c, void *object, uint64_t *word)
 }
 
 /* The edge to child is subtracted, and child visited if it was not yet. */
-static void mark_child(void *collector, void *child)
+static void mark_child(void *arg, void *child)
 {
-	struct gyre__collector *c = collector;
-	struct gyre__slab *slab = gyre__slab_of(child);
-	uint64_t *word = gyre__words(slab) + gyre__cell_index(slab, child);
+	struct trial *t = arg;
+	const struct gyre__locator *locator = gyre__locator_of(child);
+	uint64_t *word = gyre__word_at(locator, child);
 
-	if (!visitable(*word, slab))
+	if (*word & t->beyond || !gyre__traceable(*word, locator))
 		return;
-	if (!gyre__is_gray(*word) && !visit(c, child, word))
+	if (!gyre__is_gray(*word) && !visit(t->c, child, word))
 		return;
+	t->subtracted++;
 	if (gyre__crc(*word) > 0)
 		*word -= GYRE_CRC_ONE;
 }
 
-static void mark(struct gyre__collector *c, void *root, uint64_t *word)
+static void mark(struct trial *t, void *root, uint64_t *word, size_t budget)
 {
-	size_t budget = c->heap->options.near_budget;
-	size_t start = c->visited.count, head = start;
+	struct gyre__vector *visited = &t->c->visited;
+	size_t start = visited->count, head = start;
 
-	if (gyre__is_gray(*word) || !visit(c, root, word))
+	if (gyre__is_gray(*word) || !visit(t->c, root, word))
 		return;
-	for (; head < c->visited.count && c->visited.count - start < budget; head++) {
-		void *object = c->visited.items[head];
+	for (; head < visited->count && visited->count - start < budget; head++) {
+		void *object = visited->items[head];
 
-		if (gyre__edge_cost(gyre__slab_of(object)) <= WIDE * budget)
-			gyre__each_edge(c, object, mark_child, c);
+		if (gyre__edge_cost(object) <= WIDE * budget)
+			gyre__each_edge(t->c, object, mark_child, t);
 	}
+	gyre__counter_add(&t->c->heap->counted.near_traced, visited->count - start);
 }
 
-static void blacken_child(void *collector, void *child)
+/*
+ * The common case: all that a trial visited, from number start on, is dead, and all its edges led
+ * there. Then the objects are a set without further ado, and prepared: what was subtracted from
+ * each count are the references from members. An edge to what another trial of the batch visited
+ * would show in the sum, as would one that was made after the boundary. The number of members.
+ */
+static size_t settle(struct trial *t, size_t start)
 {
-	struct gyre__collector *c = collector;
+	struct gyre__vector *visited = &t->c->visited;
+	size_t i, count = visited->count - start;
+	uint64_t counts = 0;
+
+	for (i = start; i < visited->count; i++) {
+		uint64_t word = *gyre__word_of(visited->items[i]);
+
+		if (gyre__crc(word) != 0)
+			return 0;
+		counts += gyre__rc(word);
+	}
+	if (count == 0 || counts != t->subtracted ||
+	    !gyre__set_take(t->c, visited->items + start, count))
+		return 0;
+	visited->count = start;
+	return count;
+}
+
+static void prove(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	*word = (*word & ~GYRE_TRACE) | GYRE_PROVEN;
+	/* Visited, so there is room: gyre__near_pass has made the stack as large as the list. */
+	c->stack.items[c->stack.count++] = object;
+}
+
+static void prove_child(void *collector, void *child)
+{
 	uint64_t *word = gyre__word_of(child);
 
-	if (!gyre__is_gray(*word) || *word & GYRE_IN_TRACE)
-		return;
-	*word &= ~GYRE_TRACE;
-	/* Visited, so there is room: gyre__near_pass has made the stack as large as the list. */
-	c->stack.items[c->stack.count++] = child;
+	if (gyre__is_gray(*word) && !(*word & GYRE_IN_TRACE))
+		prove(collector, child, word);
 }
 
 /* What is held from outside, and what that reaches, is not GRAY any more. */
@@ -89,117 +134,136 @@ static void scan(struct gyre__collector *c)
 
 		if (!gyre__is_gray(*word) || gyre__crc(*word) == 0)
 			continue;
-		*word &= ~GYRE_TRACE;
-		c->stack.items[c->stack.count++] = c->visited.items[i];
+		prove(c, c->visited.items[i], word);
 		while (c->stack.count > 0)
-			gyre__each_edge(c, c->stack.items[--c->stack.count], blacken_child, c);
+			gyre__each_edge(c, c->stack.items[--c->stack.count], prove_child, c);
 	}
-}
-
-/* Whether this candidate is to be tried: one in stride of its kind. */
-static bool chosen(struct gyre__yield *yield)
-{
-	return ++yield->tick % yield->stride == 0;
 }
 
 static void judge_yield(struct gyre__yield *yield)
 {
-	if (yield->visited < YIELD_SAMPLE)
+	if (yield->tried < YIELD_TRIALS && yield->visited < YIELD_VISITS)
 		return;
-	if (yield->found * YIELD_GOOD >= yield->visited)
-		/* Back faster than away: what is not tried waits for a far pass. */
-		yield->stride = yield->stride > 4 ? yield->stride / 4 : 1;
-	else if (yield->stride < STRIDE_MAX)
-		yield->stride *= 2;
-	yield->visited = yield->found = 0;
+	if (yield->found * YIELD_GOOD < yield->visited)
+		yield->level += yield->level < LEVEL_MAX;
+	else if (yield->level > LEVEL_BUDGET)
+		yield->level = LEVEL_BUDGET; /* all are tried again at once: waiting is dearer */
+	else
+		yield->level -= yield->level > 0;
+	yield->tried = yield->visited = yield->found = 0;
 }
 
-static enum gyre__kind kind_of(const void *item)
+enum outcome { SKIPPED, SETTLED, OPEN };
+
+/* Tries a candidate that was proven live before, if its turn has come. */
+static enum outcome try_again(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	return (uintptr_t)item & 1 ? GYRE_NEWBORN : GYRE_OLD;
+	struct trial t = { c, GYRE_IN_TRACE, 0 };
+	struct gyre__yield *yield = &c->yield;
+	size_t budget = c->heap->options.near_budget, start = c->visited.count, found;
+	uint32_t level = yield->level < LEVEL_BUDGET ? yield->level : LEVEL_BUDGET;
+
+	if (++yield->tick & (((uint32_t)1 << (yield->level - level)) - 1))
+		return SKIPPED;
+	mark(&t, object, word, (budget >> level) + 1);
+	yield->tried++;
+	yield->visited += c->visited.count - start;
+	found = settle(&t, start);
+	yield->found += found;
+	return found > 0 ? SETTLED : OPEN;
 }
 
-static void *object_of(const void *item)
+static enum outcome try(struct gyre__collector *c, void *item, uint64_t *word)
 {
-	return (void *)((uintptr_t)item & ~(uintptr_t)1);
+	struct trial first = { c, GYRE_IN_TRACE | GYRE_PROVEN, 0 };
+	void *object = gyre__candidate(item);
+	size_t start = c->visited.count;
+
+	if (*word & GYRE_IN_SET)
+		return SETTLED;
+	if (!gyre__traceable(*word, gyre__locator_of(object)) || *word & GYRE_IN_TRACE)
+		return SKIPPED;
+	if (item == object)
+		return try_again(c, object, word);
+	if (*word & GYRE_PROVEN)
+		return SKIPPED; /* by a trial of another one, since it became a candidate */
+	mark(&first, object, word, c->heap->options.near_budget);
+	return settle(&first, start) > 0 ? SETTLED : OPEN;
 }
 
 /*
  * Takes candidates out of their list, from number *next on, and tries those that are worth it,
- * until a batch is visited. Those tried are put into the list's front, which is done with; their
- * number.
+ * until a batch is visited. Those whose trials are open are put into the list's front, which is
+ * done with; their number.
  */
 static size_t mark_batch(struct gyre__collector *c, size_t *next)
 {
-	size_t i, tried = 0;
+	size_t i, open = 0;
 
 	c->visited.count = 0;
 	for (i = *next; i < c->aged.count && c->visited.count < BATCH; i++) {
-		void *item = c->aged.items[i], *object = object_of(item);
+		void *item = c->aged.items[i], *object = gyre__candidate(item);
 		uint64_t *word = gyre__word_of(object);
-		struct gyre__yield *yield = &c->yields[kind_of(item)];
-		size_t before = c->visited.count;
+		enum outcome outcome;
 
 		if (i + 8 < c->aged.count)
-			__builtin_prefetch(gyre__word_of(object_of(c->aged.items[i + 8])), 1);
+			__builtin_prefetch(gyre__word_of(gyre__candidate(c->aged.items[i + 8])),
+					   1);
 		*word &= ~GYRE_IN_YOUNG;
 		if (*word & GYRE_RELEASED) {
 			gyre__unlisted(c, object, word);
 			continue;
 		}
-		if (!(*word & GYRE_PURPLE))
-			continue;
-		if (!visitable(*word, gyre__slab_of(object)) || !chosen(yield)) {
+		outcome = *word & GYRE_PURPLE ? try(c, item, word) : SETTLED;
+		if (outcome == OPEN) {
+			c->aged.items[open++] = item;
+		} else if (outcome == SKIPPED) {
 			c->far.left++;
 			gyre__counter_add(&c->heap->counted.candidates_skipped, 1);
-			continue;
 		}
-		mark(c, object, word);
-		yield->visited += c->visited.count - before;
-		c->aged.items[tried++] = item;
 	}
 	*next = i;
-	gyre__counter_add(&c->heap->counted.near_traced, c->visited.count);
-	return tried;
+	return open;
 }
 
-static void gather_batch(struct gyre__collector *c, size_t tried)
+static void gather_batch(struct gyre__collector *c, size_t open)
 {
-	size_t i, first = c->sets_count;
+	size_t i;
 
-	for (i = 0; i < tried; i++) {
-		void *item = c->aged.items[i], *object = object_of(item);
+	for (i = 0; i < open; i++) {
+		void *item = c->aged.items[i], *object = gyre__candidate(item);
+		size_t found = 0;
 
 		if (gyre__is_gray(*gyre__word_of(object)))
-			c->yields[kind_of(item)].found += gyre__set_gather(c, object, 0);
+			found = gyre__set_gather(c, object, 0);
 		else if (!(*gyre__word_of(object) & GYRE_IN_SET))
 			c->far.left++;
+		if (item == object)
+			c->yield.found += found;
 	}
 	/* What a race left GRAY without a root that leads to it. */
 	for (i = 0; i < c->visited.count; i++)
 		*gyre__word_of(c->visited.items[i]) &= ~GYRE_TRACE;
-	gyre__sets_prepare(c, first);
 }
 
 void gyre__near_pass(struct gyre__collector *c)
 {
 	struct gyre__vector swap = c->aged;
-	size_t tried, i, next = 0;
+	size_t open, i, next = 0;
 
 	while (next < c->aged.count) {
-		tried = mark_batch(c, &next);
+		open = mark_batch(c, &next);
 		if (gyre__vector_reserve(&c->stack, c->visited.count)) {
 			scan(c);
-			gather_batch(c, tried);
+			gather_batch(c, open);
 			/* Within the pass: a first one over millions of live candidates would
 			 * otherwise try them all. */
-			judge_yield(&c->yields[GYRE_NEWBORN]);
-			judge_yield(&c->yields[GYRE_OLD]);
+			judge_yield(&c->yield);
 			continue;
 		}
 		for (i = 0; i < c->visited.count; i++)
 			*gyre__word_of(c->visited.items[i]) &= ~GYRE_TRACE;
-		c->far.left += tried;
+		c->far.left += open;
 	}
 	gyre__vector_reset(&c->visited);
 	gyre__vector_reset(&c->stack);

@@ -61,6 +61,7 @@ void gyre__publish_lag(struct gyre__collector *c)
 
 	/* A pass is under way and the heap has grown well beyond what called for it. */
 	if (c->far.phase != GYRE_FAR_IDLE && live > from)
+		/* rare: far pass behind the growth of the heap */
 		lag = live >= to ? 1000 : (live - from) * 1000 / (to - from);
 	atomic_store_explicit(&c->heap->pressure.lag, (uint32_t)lag, memory_order_relaxed);
 }

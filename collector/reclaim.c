@@ -8,6 +8,7 @@
  */
 #include "collector.h"
 #include "platform/tsan.h"
+#include "platform/yield.h"
 #include "poison.h"
 #include "type.h"
 
@@ -23,6 +24,7 @@ void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 	uint32_t cell = gyre__cell_index(slab, object);
 
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
+	GYRE_FREEING(object);
 	*word = 0;
 	gyre__counter_add(&counted->objects_reclaimed, 1);
 	gyre__counter_add(&counted->bytes_reclaimed, gyre__cell_bytes(slab));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * set.c: candidate sets: gathering what a trial left GRAY, and sigma preparation. Collector thread.
+ * set.c: candidate sets: gathering what a trial left GRAY, and sigma preparation, in one walk.
+ * Collector thread.
  *
  * Invariants: a member is IN_SET from its gathering to the verdict that frees it or lets it go, and
  * is never freed in between. Each set, also what is carried over of a refused one, was prepared
@@ -17,16 +18,29 @@ struct gathering {
 	bool failed;
 };
 
-/* Takes an object into the set and leaves its references to be followed. */
+/* Takes an object into the set, its references still to be followed. */
 static void take(struct gathering *g, void *object, uint64_t *word)
 {
 	if (!gyre__vector_push(&g->c->members, object)) {
 		g->failed = true;
 		return;
 	}
-	*word = (*word & ~(GYRE_TRACE | GYRE_IN_TRACE)) | GYRE_IN_SET | g->in_trace;
-	if (!gyre__vector_push(&g->c->stack, object))
-		g->failed = true;
+	*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_IN_SET | GYRE_ORANGE;
+}
+
+/* A reference of a member is taken out of the count of the member it leads to. */
+static void subtract(void *unused, void *child)
+{
+	uint64_t *word = gyre__word_of(child);
+
+	(void)unused;
+	if (!gyre__is_red(*word))
+		return;
+	if (gyre__crc(*word) > 0)
+		*word -= GYRE_CRC_ONE;
+	else
+		/* More edges than counts: one was made after the boundary. The set is refused. */
+		*word &= ~GYRE_ORANGE; /* rare: more edges than counts */
 }
 
 static void take_child(void *gathering, void *child)
@@ -36,6 +50,7 @@ static void take_child(void *gathering, void *child)
 
 	if (gyre__is_gray(*word) && (*word & GYRE_IN_TRACE) == g->in_trace && !g->failed)
 		take(g, child, word);
+	subtract(NULL, child);
 }
 
 static bool add_set(struct gyre__collector *c, size_t from)
@@ -60,21 +75,22 @@ static void abandon(struct gyre__collector *c, void *root, size_t from)
 	size_t i;
 
 	for (i = from; i < c->members.count; i++)
-		*gyre__word_of(c->members.items[i]) &= ~GYRE_IN_SET;
+		*gyre__word_of(c->members.items[i]) &= ~(GYRE_IN_SET | GYRE_ORANGE);
 	*gyre__word_of(root) |= GYRE_PURPLE;
-	c->members.count = from;
+	c->members.count = from; /* rare: gathering without memory */
 	c->far.left++;
 }
 
 size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace)
 {
 	struct gathering g = { c, in_trace, false };
-	size_t from = c->members.count;
+	size_t from = c->members.count, i;
 
-	c->stack.count = 0;
 	take(&g, root, gyre__word_of(root));
-	while (c->stack.count > 0 && !g.failed)
-		gyre__each_edge(c, c->stack.items[--c->stack.count], take_child, &g);
+	for (i = from; i < c->members.count && !g.failed; i++)
+		gyre__each_edge(c, c->members.items[i], take_child, &g);
+	for (i = from; i < c->members.count; i++)
+		*gyre__word_of(c->members.items[i]) &= ~GYRE_TRACE;
 	if (g.failed || !add_set(c, from)) {
 		abandon(c, root, from);
 		return 0;
@@ -82,20 +98,28 @@ size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace
 	return c->members.count - from;
 }
 
-static void subtract(void *unused, void *child)
+bool gyre__set_take(struct gyre__collector *c, void *const *objects, size_t count)
 {
-	uint64_t *word = gyre__word_of(child);
+	size_t from = c->members.count, i;
 
-	(void)unused;
-	if (!gyre__is_red(*word))
-		return;
-	if (gyre__crc(*word) > 0)
-		*word -= GYRE_CRC_ONE;
-	else
-		/* More edges than counts: one was made after the boundary. The set is refused. */
-		*word &= ~GYRE_ORANGE;
+	if (!gyre__vector_reserve(&c->members, from + count))
+		return false;
+	for (i = 0; i < count; i++)
+		c->members.items[from + i] = objects[i];
+	c->members.count += count;
+	if (!add_set(c, from)) {
+		c->members.count = from;
+		return false;
+	}
+	for (i = 0; i < count; i++) {
+		uint64_t *word = gyre__word_of(objects[i]);
+
+		*word = (*word & ~GYRE_TRACE) | GYRE_IN_SET | GYRE_ORANGE;
+	}
+	return true;
 }
 
+/* Prepares a set again that was carried over. */
 static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 {
 	void **members = c->members.items + set->from;
@@ -104,8 +128,8 @@ static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
-		/* One that died by its count since it was gathered has given its references up.
-		 * It is not ORANGE, so it leaves at the verdict. */
+		/* One that died by its count has given its references up. It is not ORANGE, so it
+		 * leaves at the verdict. */
 		if (!(*word & GYRE_RELEASED))
 			*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
 	}
@@ -119,10 +143,10 @@ static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 		*gyre__word_of(members[i]) &= ~GYRE_TRACE;
 }
 
-void gyre__sets_prepare(struct gyre__collector *c, size_t first)
+void gyre__sets_prepare(struct gyre__collector *c)
 {
 	size_t i;
 
-	for (i = first; i < c->sets_count; i++)
+	for (i = 0; i < c->sets_count; i++)
 		prepare(c, &c->sets[i]);
 }

@@ -16,25 +16,26 @@
 #include <string.h>
 
 #include "edge.h"
+#include "twin.h"
 
-static bool untouched(struct gyre__collector *c, const struct gyre__set *set)
+enum verdict { DEAD, TOUCHED, HELD };
+
+/* Puts a set to both tests, and leaves its members RED for what follows from the verdict. */
+static enum verdict examine(struct gyre__collector *c, const struct gyre__set *set)
 {
+	uint64_t orange = GYRE_ORANGE, held = 0;
 	size_t i;
 
-	for (i = 0; i < set->count; i++)
-		if (!(*gyre__word_of(c->members.items[set->from + i]) & GYRE_ORANGE))
-			return false;
-	return true;
-}
+	for (i = 0; i < set->count; i++) {
+		uint64_t *word = gyre__word_of(c->members.items[set->from + i]);
 
-static bool explained(struct gyre__collector *c, const struct gyre__set *set)
-{
-	size_t i;
-
-	for (i = 0; i < set->count; i++)
-		if (gyre__crc(*gyre__word_of(c->members.items[set->from + i])) != 0)
-			return false;
-	return true;
+		orange &= *word;
+		held |= gyre__crc(*word);
+		*word = (*word & ~GYRE_TRACE) | GYRE_RED;
+	}
+	if (orange == 0 && !GYRE_TWIN(no_delta))
+		return TOUCHED;
+	return held == 0 || GYRE_TWIN(no_sigma) ? DEAD : HELD;
 }
 
 /* A reference that dies with a set. */
@@ -45,7 +46,7 @@ static void give_up(void *collector, void *child)
 	if (gyre__is_red(*word))
 		return;
 	if ((*word & (GYRE_IN_SET | GYRE_ORANGE)) != (GYRE_IN_SET | GYRE_ORANGE)) {
-		gyre__decrement(collector, child, GYRE_OLD);
+		gyre__decrement(collector, child);
 		return;
 	}
 	/* A member of a set that is still to be judged, or is carried over: it stays ORANGE, and
@@ -61,8 +62,6 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	void **members = c->members.items + set->from;
 	size_t i;
 
-	for (i = 0; i < set->count; i++)
-		*gyre__word_of(members[i]) |= GYRE_RED;
 	for (i = 0; i < set->count; i++) {
 		if (i + 8 < set->count)
 			__builtin_prefetch(members[i + 8]);
@@ -85,13 +84,13 @@ static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE);
 	if (*word & GYRE_RELEASED)
-		gyre__unlisted(c, object, word);
+		gyre__unlisted(c, object, word); /* rare: released member leaves its set */
 	else if (gyre__rc(*word) == 0)
 		/* Brought to 0 by the freeing of another set: nobody else would ever release it. */
-		gyre__release(c, object, word);
+		gyre__release(c, object, word); /* rare: member brought to 0 by another set */
 	else if (!gyre__vector_push(&c->stack, object))
 		/* What it reaches cannot be told now; the set is tried again as a whole. */
-		gyre__suspect(c, object, word, GYRE_OLD);
+		gyre__suspect(c, object, word); /* rare: refusal without memory */
 	else if ((*word & (GYRE_PURPLE | GYRE_IN_YOUNG)) == GYRE_PURPLE)
 		c->far.left++;
 }
@@ -111,7 +110,7 @@ static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
 	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG)) && gyre__rc(*word) > 0) {
 		*word &= ~GYRE_PURPLE; /* so that it gets a place in the list */
 		*word &= ~GYRE_IN_SET;
-		gyre__suspect(c, object, word, GYRE_OLD);
+		gyre__suspect(c, object, word); /* rare: living member leaves its set */
 	}
 	leave_set(c, object, word);
 }
@@ -131,10 +130,10 @@ static size_t refuse(struct gyre__collector *c, const struct gyre__set *set)
 	/* A released member is freed when it leaves, so its references must have been given up. */
 	gyre__drain(c);
 	c->stack.count = 0;
+	/* RED: a member of this set that has not left. Anew, as a release clears it. */
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
-		/* RED: a member of this set that has not left. */
 		*word = (*word & ~GYRE_TRACE) | GYRE_RED;
 	}
 	for (i = 0; i < set->count; i++) {
@@ -156,6 +155,15 @@ static size_t refuse(struct gyre__collector *c, const struct gyre__set *set)
 	return kept;
 }
 
+/* The set waits as it is. */
+static void spare(struct gyre__collector *c, const struct gyre__set *set)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++)
+		*gyre__word_of(c->members.items[set->from + i]) &= ~GYRE_TRACE;
+}
+
 /* What remains of refused sets moves to the front, in the order in which the sets were found. */
 static void carry_over(struct gyre__collector *c)
 {
@@ -168,6 +176,7 @@ static void carry_over(struct gyre__collector *c)
 			continue;
 		memmove(c->members.items + members, c->members.items + set.from,
 			set.count * sizeof(void *));
+		/* rare: carried-over set */
 		c->sets[sets++] = (struct gyre__set){ members, set.count };
 		members += set.count;
 	}
@@ -185,19 +194,24 @@ void gyre__judge(struct gyre__collector *c)
 
 	for (n = c->sets_count; n-- > 0;) {
 		struct gyre__set *set = &c->sets[n];
+		enum verdict verdict = examine(c, set);
 
-		if (!untouched(c, set)) {
+		if (verdict == DEAD) {
+			free_set(c, set);
+			set->count = 0;
+		} else if (verdict == TOUCHED) {
+			/* rare: delta test fails */
 			gyre__counter_add(&counted->sets_refused_delta, 1);
 			set->count = refuse(c, set);
-		} else if (!explained(c, set)) {
+		} else {
+			/* rare: sigma test fails */
 			gyre__counter_add(&counted->sets_refused_sigma, 1);
 			/* What holds it may be garbage that is carried over: it waits for that as a
 			 * whole. Each verdict frees or shrinks the last of the sets, so all end. */
-			if (!carried)
+			if (carried)
+				spare(c, set);
+			else
 				set->count = refuse(c, set);
-		} else {
-			free_set(c, set);
-			set->count = 0;
 		}
 		carried = carried || set->count > 0;
 	}

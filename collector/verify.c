@@ -43,7 +43,7 @@ __attribute__((format(printf, 3, 4))) static void disagree(struct verifier *v, c
 	va_list arguments;
 	char what[160], text[320];
 
-	v->report.disagreements++;
+	v->report.disagreements++; /* rare: disagreement */
 	if (v->found == NULL)
 		return;
 	va_start(arguments, format);
@@ -126,7 +126,7 @@ static bool valid_target(struct verifier *v, const void *address)
 	struct gyre__slab *slab = gyre__slab_of(address);
 	uint32_t cell;
 
-	if (!in_arena(v, address) || (const void *)slab == (const void *)gyre__arena_of(address) ||
+	if (!in_arena(v, address) || gyre__slab_index(address) == 0 ||
 	    slab->verify_index >= v->count || v->cells[slab->verify_index].slab != slab)
 		return false;
 	cell = gyre__cell_index(slab, address);
@@ -373,7 +373,7 @@ static void stop_all(struct gyre__collector *c)
 	gyre__lock_drop(&heap->registry.lock);
 	atomic_store_explicit(&c->waiting_since, gyre__now_ns(), memory_order_relaxed);
 	while (!claim_all(heap))
-		gyre__pause_ns(20000);
+		gyre__pause_ns(20000); /* rare: stop waits for a thread */
 	atomic_store_explicit(&c->waiting_since, 0, memory_order_relaxed);
 }
 

@@ -74,6 +74,7 @@ void gyre__watch(void *collector)
 		if (waited < patience)
 			continue;
 		if (since != named)
+			/* rare: boundary held up */
 			gyre__counter_add_shared(&c->heap->shared.stalls, 1);
 		named = since;
 		patience = waited * 2; /* said once, and again when it has lasted twice as long */

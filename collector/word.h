@@ -4,7 +4,7 @@
  * only (the verifier runs on it too), so these are plain words.
  *
  * A word is 0 when its cell is not in use, and counts may be added to it before the birth is known:
- * an increment by a thread that is an epoch behind may come first. Two counts and ten flags:
+ * an increment by a thread that is an epoch behind may come first. Two counts and the flags:
  *
  *   TRACE   the trial that is going on: nothing, GRAY (visited), RED (member of the set in
  *           hand), or NEWBORN: its birth still counts 1, so no trial could find it dead and none
@@ -19,9 +19,12 @@
  *           in.
  *   STUCK   its count overflowed: never counted nor traced again.
  *   BORN    in use. Set when its birth is processed.
+ *   PROVEN  found live by a trial, once in its life. Trials of what was never proven do not look at
+ *           it, which bounds what they cost.
  *
  * A released object that waits for its references to be given up keeps the link of that list where
- * its counts were, so a list of any length dies without memory.
+ * its counts were, so a list of any length dies without memory. Addresses of up to 55 bits fit;
+ * Linux gives none beyond 52 to who does not ask for it.
  */
 #ifndef GYRE_WORD_H
 #define GYRE_WORD_H
@@ -43,10 +46,11 @@
 #define GYRE_RELEASED ((uint64_t)1 << 7)
 #define GYRE_STUCK ((uint64_t)1 << 8)
 #define GYRE_BORN ((uint64_t)1 << 9)
+#define GYRE_PROVEN ((uint64_t)1 << 10)
 
-#define GYRE_FLAGS_BITS 10
+#define GYRE_FLAGS_BITS 12
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)
-#define GYRE_COUNT_BITS 27
+#define GYRE_COUNT_BITS 26
 #define GYRE_COUNT_MAX (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
 #define GYRE_RC_SHIFT GYRE_FLAGS_BITS
 #define GYRE_CRC_SHIFT (GYRE_RC_SHIFT + GYRE_COUNT_BITS)
@@ -96,10 +100,10 @@ static inline bool gyre__is_newborn(uint64_t word)
  * dead, stuck or judged already; and never an acyclic one. What is left out counts as an outside
  * reference, which errs towards life.
  */
-static inline bool gyre__traceable(uint64_t word, const struct gyre__slab *slab)
+static inline bool gyre__traceable(uint64_t word, const struct gyre__locator *locator)
 {
 	return (word & (GYRE_BORN | GYRE_RELEASED | GYRE_STUCK | GYRE_IN_SET)) == GYRE_BORN &&
-	       !gyre__is_newborn(word) && gyre__rc(word) != 0 && !slab->acyclic;
+	       !gyre__is_newborn(word) && gyre__rc(word) != 0 && !locator->acyclic;
 }
 
 /* The link of the list of released objects. */

@@ -79,7 +79,7 @@ enum gyre_status gyre_fork_child(struct gyre_heap *heap)
 		return GYRE_INVALID;
 	if (gyre__frozen(heap))
 		return GYRE_FROZEN;
-	atomic_store_explicit(&heap->frozen, 1, memory_order_relaxed);
+	atomic_store_explicit(&heap->frozen, 1, memory_order_relaxed); /* rare: frozen heap */
 	for (m = heap->registry.first; m != NULL; m = m->next) {
 		/* Fast paths fail, and the slow ones see that the heap is frozen. */
 		m->journal_end = m->journal_at;

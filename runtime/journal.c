@@ -129,7 +129,7 @@ void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain)
 			heap->chunks.spare = chunk;
 			heap->chunks.spare_count++;
 		} else {
-			chunk->next = excess;
+			chunk->next = excess; /* rare: store of chunks is full */
 			excess = chunk;
 		}
 	}
@@ -173,6 +173,7 @@ bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_JOURNAL, gyre__now_ns() - start);
 	if (room(m) >= entries)
 		return true;
+	/* rare: journal full */
 	m->refusal = gyre__journal_full(m->heap) ? GYRE_JOURNAL_FULL : GYRE_NO_MEMORY;
 	/* What was gathered in vain must not keep others from writing. */
 	while (m->spare != NULL && room(m) >= 2 * GYRE_STORES_RESERVED + GYRE_CHUNK_ENTRIES) {

@@ -66,6 +66,7 @@ static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
 	gyre__lock_take(&heap->registry.lock);
 	/* A verification holds everybody at rest; a newcomer waits as they do. */
 	while (heap->registry.stopping)
+		/* rare: attach during a verification */
 		gyre__event_wait(&heap->registry.released, &heap->registry.lock, GYRE_FOREVER);
 	/* Relaxed, as the collector opens epochs with this lock held. It has nothing to do for the
 	 * epochs before. */
@@ -152,7 +153,7 @@ void gyre__mutator_ended(void *value)
 	if (m->farewells++ < FAREWELL_ROUNDS && gyre__leavings_set(&heap->leavings, m))
 		return;
 	memcpy(name, m->name, sizeof(name));
-	gyre__counter_add_shared(&heap->shared.orphans, 1);
+	gyre__counter_add_shared(&heap->shared.orphans, 1); /* rare: orphaned journal */
 	gyre__log(heap, GYRE_LOG_WARNING,
 		  "thread %s (tid %ld) ended while attached; its journal was taken over", name,
 		  tid);

@@ -165,7 +165,7 @@ static void yield_to_collector(struct gyre_mutator *m)
 	start = gyre__now_ns();
 	gyre__collector_wake(m->heap);
 	park(m);
-	gyre__pressure_wait(m->heap, delay);
+	gyre__pressure_wait(m->heap, delay); /* rare: back-pressure delay */
 	gyre__unpark(m);
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_PRESSURE, gyre__now_ns() - start);
 }
@@ -187,14 +187,14 @@ void gyre_safepoint_slow(struct gyre_mutator *m)
 	if (poll & GYRE_POLL_BOUNDARY)
 		do_boundary(m);
 	if (poll & GYRE_POLL_STOP)
-		come_to_rest(m);
+		come_to_rest(m); /* rare: stop by a verification */
 	if (poll & GYRE_POLL_PRESSURE)
 		yield_to_collector(m);
 	/* A boundary may have begun while the thread was parked here. */
 	if (atomic_load_explicit(&m->head.poll, memory_order_relaxed) & GYRE_POLL_BOUNDARY)
 		do_boundary(m);
 	if (poll & GYRE_POLL_REFILL)
-		refill(m);
+		refill(m); /* rare: refill at a safe point */
 	/* Last, so that the wait it ends finds the boundary done. */
 	if (poll & GYRE_POLL_QUIESCENT)
 		gyre__qsbr_quiescent();

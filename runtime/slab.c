@@ -21,6 +21,9 @@
 
 /* Room before a large object: its word, the bitmaps, and the largest alignment. */
 #define LARGE_FIRST 64
+/* A heap of more arenas than this has huge pages in the others: tracing it would miss in the TLB at
+ * every step, and what a huge page wastes is little beside it. */
+#define HUGE_FROM 2
 
 void gyre__shape_compute(struct gyre__shape *shape, size_t cell_bytes, size_t align)
 {
@@ -63,11 +66,6 @@ void gyre__slabs_destroy(struct gyre__slabs *slabs)
 	gyre__lock_destroy(&slabs->lock);
 }
 
-static struct gyre__slab *table_of(struct gyre__arena *arena)
-{
-	return (struct gyre__slab *)arena;
-}
-
 static void slab_publish(struct gyre__slab *slab, enum gyre__slab_state state)
 {
 	/* Release pairs with the acquire in gyre__slab_state. */
@@ -80,6 +78,8 @@ static struct gyre__arena *arena_open(struct gyre_heap *heap, size_t bytes)
 
 	if (arena == NULL)
 		return NULL;
+	if (heap->slabs.arena_count >= HUGE_FROM)
+		gyre__favour_huge(arena, bytes);
 	arena->heap = heap;
 	arena->bytes = bytes;
 	arena->free_slabs = GYRE_ARENA_SLABS - 1;
@@ -112,7 +112,7 @@ static bool book(struct gyre_heap *heap, size_t bytes)
  * one, so that a span never mixes them. Lock held. */
 static struct gyre__slab *find_span(struct gyre__arena *arena, size_t count)
 {
-	struct gyre__slab *table = table_of(arena);
+	struct gyre__slab *table = arena->slabs;
 	size_t i, run = 0;
 
 	if (arena->sole || arena->free_slabs < count)
@@ -135,7 +135,7 @@ static struct gyre__slab *find_span(struct gyre__arena *arena, size_t count)
 /* A clean slab is FREE again. Lock held. */
 static void add_clean(struct gyre__arena *arena, struct gyre__slab *slab)
 {
-	uint32_t index = (uint32_t)(slab - table_of(arena));
+	uint32_t index = (uint32_t)(slab - arena->slabs);
 
 	slab->dirty = 0;
 	slab->next = slab->previous = NULL;
@@ -156,7 +156,7 @@ static struct gyre__slab *take_clean(struct gyre_heap *heap, size_t count)
 		arena = arena_open(heap, GYRE_ARENA_BYTES);
 		if (arena == NULL)
 			return NULL;
-		slab = table_of(arena) + 1;
+		slab = &arena->slabs[1];
 	}
 	gyre__arena_of(slab)->free_slabs -= (uint32_t)count;
 	return slab;
@@ -178,10 +178,26 @@ static struct gyre__slab *take_dirty(struct gyre__slabs *slabs)
 
 static char *base_of(struct gyre__slab *slab)
 {
-	char *arena = (char *)gyre__arena_of(slab);
-	size_t index = (size_t)(slab - (struct gyre__slab *)arena);
+	struct gyre__arena *arena = gyre__arena_of(slab);
+	size_t index = (size_t)(slab - arena->slabs);
 
-	return arena + index * GYRE_SLAB_BYTES;
+	return (char *)arena + index * GYRE_SLAB_BYTES;
+}
+
+/* The identity of a slab that is being laid out, for itself and for its locator. */
+static void identify(struct gyre__slab *slab, const struct gyre_type *type,
+		     struct gyre__class *class, struct gyre__shape shape)
+{
+	slab->base = base_of(slab);
+	slab->type = type;
+	slab->class = class;
+	slab->shape = shape;
+	*gyre__locator_of(slab->base) = (struct gyre__locator){
+		.type = type,
+		.reciprocal = shape.reciprocal,
+		.first = (uint16_t)shape.first,
+		.acyclic = type->acyclic,
+	};
 }
 
 /* Lays an empty slab out for a class. The caller owns it; no lock is needed. */
@@ -190,11 +206,7 @@ static void lay_out(struct gyre__slab *slab, const struct gyre_type *type,
 {
 	uint32_t i;
 
-	slab->base = base_of(slab);
-	slab->type = type;
-	slab->class = class;
-	slab->shape = class->shape;
-	slab->acyclic = type->acyclic;
+	identify(slab, type, class, class->shape);
 	slab->slabs = 1;
 	slab->bytes = GYRE_SLAB_BYTES;
 	slab->vacant_count = class->shape.cells;
@@ -288,7 +300,7 @@ static struct gyre__slab *take_sole(struct gyre_heap *heap, size_t bytes)
 		return NULL;
 	arena->sole = 1;
 	arena->free_slabs = 0;
-	return table_of(arena) + 1;
+	return &arena->slabs[1];
 }
 
 void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size_t bytes)
@@ -314,11 +326,7 @@ void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size
 	if (count <= GYRE_SPAN_SLABS_MAX)
 		for (i = 1; i < count; i++)
 			slab_publish(&slab[i], GYRE_SLAB_TAIL);
-	slab->base = base_of(slab);
-	slab->type = type;
-	slab->class = NULL;
-	slab->shape = (struct gyre__shape){ 0, 1, LARGE_FIRST, 0 };
-	slab->acyclic = type->acyclic;
+	identify(slab, type, NULL, (struct gyre__shape){ 0, 1, LARGE_FIRST, 0 });
 	slab->slabs = (uint32_t)count;
 	slab->bytes = all - LARGE_FIRST;
 	slab->vacant_count = slab->freed_count = 0;
@@ -489,7 +497,7 @@ bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *s
 	 * the list stands still. */
 	for (; arena != NULL; arena = arena->next) {
 		for (i = 1; i < (arena->sole ? 2 : GYRE_ARENA_SLABS); i++) {
-			struct gyre__slab *slab = table_of(arena) + i;
+			struct gyre__slab *slab = &arena->slabs[i];
 			enum gyre__slab_state state = gyre__slab_state(slab);
 
 			if (state == GYRE_SLAB_FREE || state == GYRE_SLAB_TAIL)
@@ -510,7 +518,7 @@ bool gyre__is_object(struct gyre_heap *heap, const void *address)
 	gyre__lock_take(&heap->slabs.lock);
 	for (at = heap->slabs.arenas; at != NULL && at != arena; at = at->next)
 		;
-	if (at != NULL && (void *)slab != (void *)arena) {
+	if (at != NULL && gyre__slab_index(address) != 0) {
 		enum gyre__slab_state state = gyre__slab_state(slab);
 
 		if (state != GYRE_SLAB_FREE && state != GYRE_SLAB_TAIL) {

@@ -2,11 +2,14 @@
 /*
  * slab.h: where objects lie, and how an object's collector word is found from its address.
  *
- * An arena is 32 MiB, aligned to its size; its first slab holds a dense table of slab descriptors.
- * A slab is 64 KiB of cells of one size and one type: first the collector words (8 bytes a cell),
- * then two bitmaps, then the cells. Descriptors lie apart from their slabs because all slab heads
- * would fall into the same few sets of a cache. An object larger than GYRE_SLAB_OBJECT_MAX has a
- * span of slabs, or a mapping, of its own, laid out like a slab of one cell.
+ * An arena is 32 MiB, aligned to its size; its first slab holds two dense tables, the locators and
+ * the descriptors of its slabs. A slab is 64 KiB of cells of one size and one type: first the
+ * collector words (8 bytes a cell), then two bitmaps, then the cells. Descriptors lie apart from
+ * their slabs because all slab heads would fall into the same few sets of a cache; locators lie
+ * apart from descriptors because the collector needs one for every reference that it follows: those
+ * of a heap of 8 million small objects fit into a second-level cache. An object larger than
+ * GYRE_SLAB_OBJECT_MAX has a span of slabs, or a mapping, of its own, laid out like a slab of one
+ * cell.
  *
  * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to
  * the mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector
@@ -52,6 +55,17 @@ struct gyre__shape {
 	uint32_t reciprocal; /* 2^32 / cell_bytes, rounded up */
 };
 
+/* What it takes to find an object's collector word and slots: written when a slab is laid out. */
+struct gyre__locator {
+	const struct gyre_type *type;
+	uint32_t reciprocal; /* of the shape */
+	uint16_t first;      /* of the shape */
+	uint16_t acyclic;    /* the type is */
+};
+
+_Static_assert(sizeof(struct gyre__locator) == 16, "four to a cache line");
+_Static_assert(GYRE_SLAB_BYTES - 1 <= UINT16_MAX, "an offset in a slab fits");
+
 struct gyre__slab {
 	char *base;
 	const struct gyre_type *type;
@@ -66,14 +80,13 @@ struct gyre__slab {
 	struct gyre__slab *touched; /* collector: next slab with freed cells */
 	uint32_t is_touched;
 	uint32_t slabs; /* of the span */
-	uint32_t acyclic; /* its type is */
 	uint32_t verify_index; /* the verifier's, while it runs */
-	uint64_t unused[3];
 };
 
-_Static_assert(sizeof(struct gyre__slab) == 128, "two cache lines");
-
+/* Entry 0 of the tables is this structure itself, and never used. */
 struct gyre__arena {
+	struct gyre__locator locators[GYRE_ARENA_SLABS];
+	struct gyre__slab slabs[GYRE_ARENA_SLABS];
 	struct gyre_heap *heap;
 	struct gyre__arena *next;
 	size_t bytes;    /* of the mapping */
@@ -82,7 +95,7 @@ struct gyre__arena {
 	uint32_t hint;   /* no clean slab lies before this one */
 };
 
-_Static_assert(sizeof(struct gyre__arena) <= sizeof(struct gyre__slab), "entry 0 of the table");
+_Static_assert(sizeof(struct gyre__arena) <= GYRE_SLAB_BYTES, "it lies in the first slab");
 
 /* The slabs of a heap. */
 struct gyre__slabs {
@@ -100,11 +113,19 @@ static inline struct gyre__arena *gyre__arena_of(const void *address)
 	return (struct gyre__arena *)((uintptr_t)address & ~(uintptr_t)(GYRE_ARENA_BYTES - 1));
 }
 
+static inline size_t gyre__slab_index(const void *object)
+{
+	return ((uintptr_t)object & (GYRE_ARENA_BYTES - 1)) >> GYRE_SLAB_SHIFT;
+}
+
 static inline struct gyre__slab *gyre__slab_of(const void *object)
 {
-	struct gyre__slab *table = (struct gyre__slab *)gyre__arena_of(object);
+	return &gyre__arena_of(object)->slabs[gyre__slab_index(object)];
+}
 
-	return table + (((uintptr_t)object & (GYRE_ARENA_BYTES - 1)) >> GYRE_SLAB_SHIFT);
+static inline struct gyre__locator *gyre__locator_of(const void *object)
+{
+	return &gyre__arena_of(object)->locators[gyre__slab_index(object)];
 }
 
 static inline uint32_t gyre__cell_index(const struct gyre__slab *slab, const void *object)
@@ -124,11 +145,18 @@ static inline uint64_t *gyre__words(const struct gyre__slab *slab)
 	return (uint64_t *)slab->base;
 }
 
+/* The collector word of an object whose slab has this locator. */
+static inline uint64_t *gyre__word_at(const struct gyre__locator *locator, const void *object)
+{
+	uint32_t offset = (uint32_t)((uintptr_t)object & (GYRE_SLAB_BYTES - 1));
+	uint64_t cell = ((uint64_t)(offset - locator->first) * locator->reciprocal) >> 32;
+
+	return (uint64_t *)((uintptr_t)object & ~(uintptr_t)(GYRE_SLAB_BYTES - 1)) + cell;
+}
+
 static inline uint64_t *gyre__word_of(const void *object)
 {
-	struct gyre__slab *slab = gyre__slab_of(object);
-
-	return gyre__words(slab) + gyre__cell_index(slab, object);
+	return gyre__word_at(gyre__locator_of(object), object);
 }
 
 static inline size_t gyre__bitmap_words(const struct gyre__slab *slab)

@@ -255,7 +255,7 @@ bool gyre_type_is_acyclic(const struct gyre_type *type)
 
 const struct gyre_type *gyre_type_of(const void *object)
 {
-	return gyre__slab_of(object)->type;
+	return gyre__locator_of(object)->type;
 }
 
 size_t gyre_object_bytes(const void *object)

@@ -44,6 +44,12 @@ void gyre__unmap(void *address, size_t bytes)
 	munmap(address, bytes);
 }
 
+void gyre__favour_huge(void *address, size_t bytes)
+{
+	/* A wish: where the system knows no huge pages, nothing changes. */
+	madvise(address, bytes, MADV_HUGEPAGE);
+}
+
 void gyre__discard(void *address, size_t bytes)
 {
 	madvise(address, bytes, MADV_DONTNEED);

@@ -12,6 +12,8 @@
  * had. */
 void *gyre__map(size_t bytes, size_t align);
 void gyre__unmap(void *address, size_t bytes);
+/* Asks for huge pages there: fewer misses of the TLB for more memory at once. */
+void gyre__favour_huge(void *address, size_t bytes);
 /* Gives the pages back; the memory stays mapped and reads as zero from now on. */
 void gyre__discard(void *address, size_t bytes);
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "platform/tsan.h"
+#include "platform/yield.h"
 
 #define GYRE_RING_SLOTS 16 /* a power of two; the ring holds one less */
 
@@ -33,6 +34,7 @@ static inline bool gyre__ring_put(struct gyre__ring *ring, void *item)
 {
 	bool done;
 
+	GYRE_YIELD("put", ring);
 	/* Pairs with the acquire in gyre__ring_take: the item's contents travel with it. */
 	GYRE_TSAN_RELEASE(item);
 	GYRE_TSAN_IGNORE_BEGIN();
@@ -47,6 +49,7 @@ static inline void *gyre__ring_take(struct gyre__ring *ring)
 	void *item = NULL;
 	bool found;
 
+	GYRE_YIELD("take", ring);
 	GYRE_TSAN_IGNORE_BEGIN();
 	found = ck_ring_dequeue_spsc(&ring->ring, ring->slots, &item);
 	GYRE_TSAN_IGNORE_END();

@@ -16,9 +16,16 @@
 
 #define GYRE_FOREVER UINT64_MAX
 
+#ifdef GYRE_SIM
+/* In the simulation threads are coroutines of one thread; NULL: free. */
+struct gyre__lock {
+	const void *owner;
+};
+#else
 struct gyre__lock {
 	pthread_mutex_t mutex;
 };
+#endif
 
 /* A condition that is waited for with its lock held and re-checked after each wake-up. */
 struct gyre__event {

@@ -158,13 +158,13 @@ static void an_increment_clears_no_candidate(void **state)
 	c = held_begin(w);
 	gyre__increment(c, n);
 	expect(!(held_word(n) & GYRE_PURPLE));
-	gyre__decrement(c, n, GYRE_OLD);
+	gyre__decrement(c, n);
 	expect(held_word(n) & GYRE_PURPLE && held_word(n) & GYRE_IN_YOUNG);
 	expect_equal(c->young.count, 1);
 	gyre__increment(c, n);
 	expect(held_word(n) & GYRE_PURPLE);
 	/* It is a candidate already, so no second entry. */
-	gyre__decrement(c, n, GYRE_OLD);
+	gyre__decrement(c, n);
 	expect_equal(c->young.count, 1);
 	expect_equal(gyre__rc(held_word(n)), 1);
 	held_end(w);

@@ -18,7 +18,8 @@ static void flags_are_apart(void **state)
 {
 	static const uint64_t flags[] = { GYRE_TRACE,	 GYRE_PURPLE, GYRE_IN_YOUNG,
 					  GYRE_IN_TRACE, GYRE_IN_SET, GYRE_ORANGE,
-					  GYRE_RELEASED, GYRE_STUCK,  GYRE_BORN };
+					  GYRE_RELEASED, GYRE_STUCK,  GYRE_BORN,
+					  GYRE_PROVEN };
 	uint64_t all = 0;
 
 	(void)state;
@@ -26,7 +27,8 @@ static void flags_are_apart(void **state)
 		expect_equal(all & flags[i], 0);
 		all |= flags[i];
 	}
-	expect_equal(all, GYRE_FLAGS);
+	/* One bit is not used yet. */
+	expect_equal(all, GYRE_FLAGS >> 1);
 	expect_equal(GYRE_FLAGS & word_with(GYRE_COUNT_MAX, GYRE_COUNT_MAX, 0), 0);
 	expect_equal(GYRE_FLAGS | word_with(GYRE_COUNT_MAX, GYRE_COUNT_MAX, 0), UINT64_MAX);
 	expect_equal(GYRE_LISTED & (GYRE_RELEASED | GYRE_BORN | GYRE_ORANGE | GYRE_PURPLE), 0);
@@ -86,11 +88,11 @@ static void arithmetic_stays_inside(void **state)
 	}
 }
 
-/* Every aligned address of user space fits, and the flags stay as they were. */
+/* Every aligned address that a system gives unasked fits, and the flags stay as they were. */
 static void links_come_back(void **state)
 {
 	(void)state;
-	for (unsigned bit = 3; bit < 57; bit++) {
+	for (unsigned bit = 3; bit < 55; bit++) {
 		uint64_t one = (uint64_t)1 << bit;
 		uint64_t addresses[] = { one, one - 8, one | 8, one | (one - 8) };
 
@@ -112,7 +114,7 @@ static void links_come_back(void **state)
 /* Every combination of flags, by the rule as word.h words it. */
 static void only_what_may_be_traced_is(void **state)
 {
-	struct gyre__slab cyclic = { .acyclic = 0 }, acyclic = { .acyclic = 1 };
+	struct gyre__locator cyclic = { .acyclic = 0 }, acyclic = { .acyclic = 1 };
 	unsigned traceable = 0;
 
 	(void)state;
@@ -132,8 +134,9 @@ static void only_what_may_be_traced_is(void **state)
 			traceable += may;
 		}
 	}
-	/* Three colours; PURPLE, IN_YOUNG, IN_TRACE and ORANGE do not matter. */
-	expect_equal(traceable, 3 * 16);
+	/* Three colours; PURPLE, IN_YOUNG, IN_TRACE, ORANGE, PROVEN and the bit that is not used do
+	 * not matter. */
+	expect_equal(traceable, 3 * 64);
 }
 
 int main(void)
