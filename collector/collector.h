@@ -57,6 +57,7 @@ struct gyre__requests {
 	struct gyre__event done; /* those who ask wait */
 	bool awake, stop;
 	uint64_t collects_asked, collects_done;
+	enum gyre_status collect_status; /* of the last one */
 	bool verify_asked, verify_busy;
 	struct gyre_verify_report *report;
 	gyre_verify_fn found;

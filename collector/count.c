@@ -38,7 +38,13 @@ void gyre__increment(struct gyre__collector *c, void *object)
 
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
 	*word &= ~GYRE_ORANGE;
+	if (GYRE_TWIN(increments_clear_purple))
+		*word &= ~GYRE_PURPLE;
 	if (__builtin_expect(gyre__rc(*word) == GYRE_COUNT_MAX, 0)) {
+		if (GYRE_TWIN(counts_wrap))
+			*word -= GYRE_RC_ONE * GYRE_COUNT_MAX;
+		else
+			stick(c, object, word);
 		stick(c, object, word);
 		return;
 	}

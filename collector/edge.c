@@ -45,7 +45,7 @@ static void visit_slot(void *arg, const gyre_ref *slot)
 	void *child;
 
 	if (!inside(traced, slot)) {
-		fault(traced, slot);
+		fault(traced, slot); /* rare: trace fault */
 		return;
 	}
 	traced->sum += (uintptr_t)slot * 0x9e3779b97f4a7c15u;
@@ -55,6 +55,48 @@ static void visit_slot(void *arg, const gyre_ref *slot)
 		traced->visit(traced->arg, child);
 }
 
+#if GYRE_CHECKED
+#define WINDOW_SLOTS 4096 /* slots that one more call of trace is checked for */
+
+/* The part of an object in which each slot may be named once, and what a whole call named. */
+struct recount {
+	struct traced traced;
+	size_t first;
+	unsigned char named[WINDOW_SLOTS];
+};
+
+static void recount_slot(void *arg, const gyre_ref *slot)
+{
+	struct recount *again = arg;
+	size_t at = ((uintptr_t)slot - (uintptr_t)again->traced.base) / sizeof(*slot);
+
+	visit_slot(&again->traced, slot);
+	if (at >= again->first && at - again->first < WINDOW_SLOTS &&
+	    again->named[at - again->first]++ > 0)
+		gyre__misuse("the trace callback of type %s named a slot twice",
+			     again->traced.slab->type->name);
+}
+
+/* Calls trace anew for each window of the object: it must name what it named the first time. A
+ * slot named twice would be subtracted twice, and what it holds be taken for dead. */
+static void check_again(const struct traced *once)
+{
+	size_t bytes = gyre__cell_bytes(once->slab), first;
+
+	for (first = 0; first < bytes / sizeof(gyre_ref); first += WINDOW_SLOTS) {
+		struct recount again = { .traced = *once, .first = first };
+
+		again.traced.visit = NULL;
+		again.traced.sum = again.traced.count = 0;
+		once->slab->type->trace(once->base, bytes, recount_slot, &again);
+		if (again.traced.sum != once->sum || again.traced.count != once->count)
+			gyre__misuse("the trace callback of type %s named other slots at its "
+				     "second call",
+				     once->slab->type->name);
+	}
+}
+#endif
+
 void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
 			    void (*visit)(void *arg, void *child), void *arg)
 {
@@ -63,14 +105,6 @@ void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
 
 	slab->type->trace(object, gyre__cell_bytes(slab), visit_slot, &traced);
 #if GYRE_CHECKED
-	{
-		struct traced again = { c, slab, object, NULL, NULL, 0, 0 };
-
-		slab->type->trace(object, gyre__cell_bytes(slab), visit_slot, &again);
-		if (again.sum != traced.sum || again.count != traced.count)
-			gyre__misuse("the trace callback of type %s named other slots at its "
-				     "second call",
-				     slab->type->name);
-	}
+	check_again(&traced);
 #endif
 }

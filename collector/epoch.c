@@ -13,6 +13,7 @@
  */
 #include "collector.h"
 #include "pressure.h"
+#include "twin.h"
 
 #define PAUSE_NS_FIRST 20000
 #define PAUSE_NS_LAST 1000000
@@ -41,9 +42,10 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 	 * the claim. Then its journal of the next epoch is open, its frames are not in any
 	 * snapshot, and it must not be taken for one that has not run since its last. Relaxed:
 	 * the claim has acquired the record. */
-	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
+	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch &&
+	    !GYRE_TWIN(claimed_anyway))
 		return true;
-	if (m->snapshot_runs == m->runs) {
+	if (m->snapshot_runs == m->runs || GYRE_TWIN(parked_left_out)) {
 		/* It has not run: its journal is empty and its frames are as they were. */
 		m->snapshot_kept = true; /* rare: snapshot of a parked thread kept */
 		gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
@@ -52,6 +54,8 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 	}
 	if (!gyre__boundary(m))
 		return false;
+	/* It may be parked for long; others can use its slabs. */
+	gyre__bins_relinquish(m);
 	m->snapshot_runs = m->runs;
 	return true;
 }
@@ -68,7 +72,8 @@ static bool settle(struct gyre_mutator *m, uint64_t epoch)
 	if (atomic_load_explicit(&m->epoch, memory_order_acquire) == epoch)
 		return true;
 	if (state == GYRE_MUTATOR_EXITED) {
-		m->ended = boundary_for(m, epoch); /* rare: boundary of a thread that left */
+		/* rare: boundary of a thread that left */
+		m->ended = GYRE_TWIN(exit_left_out) || boundary_for(m, epoch);
 		return m->ended;
 	}
 	if (state == GYRE_MUTATOR_CLAIMED) /* by a verification: held for longer than this */

@@ -16,12 +16,14 @@
  * - An increment of a visited object is an outside reference to the trial.
  */
 #include "edge.h"
+#include "twin.h"
 
 /* Objects between two looks at the clock of boundaries, and depth of the prefetch queue. */
-#define SLICE 512
+#define SLICE GYRE_IF_SIM(1, 512)
 /* A slice goes on for so long even when a boundary is due: a collector that is behind must not
- * starve the pass that would give it memory back. */
-#define SLICE_NS_LEAST 1000000
+ * starve the pass that would give it memory back. In simulation it does not, so that a pass over a
+ * few objects lasts several epochs, too. */
+#define SLICE_NS_LEAST GYRE_IF_SIM(0, 1000000)
 #define DEPTH 16
 
 /* Children whose words are being fetched, and what is done with each when its word is there. */
@@ -43,11 +45,14 @@ static bool begin_slab(struct gyre__slab *slab, void *collector)
 		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], locator))
 			continue;
 		if (!gyre__vector_push(&c->far.visited, gyre__cell(slab, cell))) {
-			c->far.starved = true; /* the rest stay purple */
+			/* The rest stay purple. */
+			c->far.starved = true; /* rare: far pass starved at its roots */
 			return false;
 		}
-		words[cell] = gyre__crc_from_rc(words[cell] & ~(GYRE_PURPLE | GYRE_TRACE)) |
-			      GYRE_GRAY | GYRE_IN_TRACE;
+		if (!GYRE_TWIN(far_clears_late))
+			words[cell] &= ~GYRE_PURPLE;
+		words[cell] = gyre__crc_from_rc(words[cell] & ~GYRE_TRACE) | GYRE_GRAY |
+			      GYRE_IN_TRACE;
 	}
 	return true;
 }
@@ -93,10 +98,12 @@ static void mark_child(struct gyre__collector *c, void *child)
 		return;
 	if (!(*word & GYRE_IN_TRACE)) {
 		if (!gyre__vector_push(&c->far.visited, child)) {
-			c->far.starved = true;
+			c->far.starved = true; /* rare: far pass starved while marking */
 			return;
 		}
 		*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_GRAY | GYRE_IN_TRACE;
+		if (GYRE_TWIN(mark_on_revisit))
+			return;
 	}
 	if (gyre__crc(*word) > 0)
 		*word -= GYRE_CRC_ONE;
@@ -160,8 +167,10 @@ static void mark_some(struct gyre__collector *c)
 static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	*word = (*word & ~GYRE_TRACE) | GYRE_PROVEN;
+	if (GYRE_TWIN(far_clears_late))
+		*word &= ~GYRE_PURPLE;
 	if (!gyre__vector_push(&c->far.black, object))
-		c->far.starved = true;
+		c->far.starved = true; /* rare: far pass starved while scanning */
 }
 
 static void blacken_child(struct gyre__collector *c, void *child)
@@ -178,12 +187,12 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 	/* A newborn becomes purple when its birth is over. */
 	if (gyre__is_newborn(*word))
 		return;
-	if (!gyre__locator_of(object)->acyclic)
+	if (!gyre__locator_of(object)->acyclic && !GYRE_TWIN(far_ignores_increments))
 		gyre__suspect(c, object, word);
 	if (!(*word & GYRE_IN_TRACE) || !gyre__is_gray(*word))
 		return;
 	if (c->far.phase == GYRE_FAR_SCAN)
-		blacken(c, object, word);
+		blacken(c, object, word); /* rare: increment while scanning */
 	else if (gyre__crc(*word) < GYRE_COUNT_MAX)
 		*word += GYRE_CRC_ONE;
 }
@@ -206,7 +215,8 @@ static void scan_some(struct gyre__collector *c)
 
 		if (far->head + DEPTH < far->visited.count)
 			__builtin_prefetch(gyre__word_of(far->visited.items[far->head + DEPTH]));
-		if (gyre__is_gray(*word) && gyre__crc(*word) > 0)
+		if (gyre__is_gray(*word) &&
+		    (gyre__crc(*word) > 0 || GYRE_TWIN(scan_blackens_white)))
 			blacken(c, object, word);
 	}
 }
@@ -225,7 +235,7 @@ static void clear(struct gyre__collector *c)
 		*word &= ~(GYRE_IN_TRACE | GYRE_TRACE);
 		/* A pass that was given up has proven nothing: its roots are candidates again. */
 		if (c->far.starved && i < c->far.roots && !(*word & GYRE_RELEASED))
-			*word |= GYRE_PURPLE;
+			*word |= GYRE_PURPLE; /* rare: far pass given up */
 		gyre__unlisted(c, visited->items[i], word);
 	}
 	if (c->far.starved)
@@ -243,8 +253,9 @@ static void end(struct gyre__collector *c)
 	gyre__counter_add(&c->heap->counted.far_traced, far->visited.count);
 	if (!far->starved)
 		for (i = 0; i < far->roots; i++)
-			if (gyre__is_gray(*gyre__word_of(far->visited.items[i])))
-				gyre__set_gather(c, far->visited.items[i], GYRE_IN_TRACE);
+			if (gyre__is_gray(*gyre__word_of(far->visited.items[i])) &&
+			    gyre__set_gather(c, far->visited.items[i], GYRE_IN_TRACE) == 0)
+				far->starved = true;
 	far->phase = GYRE_FAR_IDLE;
 	clear(c);
 	gyre__vector_reset(&c->stack);
@@ -273,7 +284,7 @@ void gyre__far_slice(struct gyre__collector *c)
 			end(c);
 		}
 		if (gyre__boundary_due(c) && gyre__now_ns() - start > SLICE_NS_LEAST)
-			break;
+			break; /* rare: far pass interrupted by a boundary */
 	}
 	far->spent_ns += gyre__now_ns() - start;
 }

@@ -83,7 +83,7 @@ void gyre__cycle(struct gyre__collector *c)
  * then the counts and references of what is garbage stand still, so one far pass finds all of it,
  * whatever mutators do to the rest, and a few more boundaries judge it.
  */
-static void collect_fully(struct gyre__collector *c)
+static enum gyre_status collect_fully(struct gyre__collector *c)
 {
 	c->thorough = true;
 	while (c->far.phase != GYRE_FAR_IDLE)
@@ -99,14 +99,16 @@ static void collect_fully(struct gyre__collector *c)
 	/* What the far pass freed by emptying its lists is vacant before the caller goes on. */
 	gyre__flush(c);
 	c->thorough = false;
-	if (c->far.starved)
-		gyre__log(c->heap, GYRE_LOG_WARNING,
-			  "no memory for a full collection: cycles may be left");
+	if (!c->far.starved)
+		return GYRE_OK;
+	gyre__log(c->heap, GYRE_LOG_WARNING, "no memory for a full collection: cycles may be left");
+	return GYRE_NO_MEMORY;
 }
 
 static void serve_collects(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
+	enum gyre_status status;
 	uint64_t asked;
 
 	gyre__lock_take(&r->lock);
@@ -114,9 +116,10 @@ static void serve_collects(struct gyre__collector *c)
 	gyre__lock_drop(&r->lock);
 	if (asked == r->collects_done)
 		return;
-	collect_fully(c);
+	status = collect_fully(c);
 	gyre__lock_take(&r->lock);
 	r->collects_done = asked;
+	r->collect_status = status;
 	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);
 }
@@ -249,9 +252,10 @@ void gyre__collector_wake(struct gyre_heap *heap)
 	gyre__lock_drop(&r->lock);
 }
 
-void gyre__collector_collect(struct gyre_heap *heap)
+enum gyre_status gyre__collector_collect(struct gyre_heap *heap)
 {
 	struct gyre__requests *r = &heap->collector->requests;
+	enum gyre_status status;
 	uint64_t ticket;
 
 	gyre__lock_take(&r->lock);
@@ -261,7 +265,10 @@ void gyre__collector_collect(struct gyre_heap *heap)
 	gyre__event_signal(&r->work);
 	while (r->collects_done < ticket)
 		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	/* Of this collection, or of a later one, which speaks for it as well. */
+	status = r->collect_status;
 	gyre__lock_drop(&r->lock);
+	return status;
 }
 
 enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,

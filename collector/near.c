@@ -21,6 +21,7 @@
  * it.
  */
 #include "edge.h"
+#include "twin.h"
 
 /* An object that has more slots than this times the budget is not looked into. */
 #define WIDE 4
@@ -59,7 +60,7 @@ static void mark_child(void *arg, void *child)
 
 	if (*word & t->beyond || !gyre__traceable(*word, locator))
 		return;
-	if (!gyre__is_gray(*word) && !visit(t->c, child, word))
+	if (!gyre__is_gray(*word) && (!visit(t->c, child, word) || GYRE_TWIN(mark_on_revisit)))
 		return;
 	t->subtracted++;
 	if (gyre__crc(*word) > 0)
@@ -101,7 +102,7 @@ static size_t settle(struct trial *t, size_t start)
 			return 0;
 		counts += gyre__rc(word);
 	}
-	if (count == 0 || counts != t->subtracted ||
+	if (count == 0 || (counts != t->subtracted && !GYRE_TWIN(settle_without_sum)) ||
 	    !gyre__set_take(t->c, visited->items + start, count))
 		return 0;
 	visited->count = start;
@@ -132,7 +133,8 @@ static void scan(struct gyre__collector *c)
 	for (i = 0; i < c->visited.count; i++) {
 		uint64_t *word = gyre__word_of(c->visited.items[i]);
 
-		if (!gyre__is_gray(*word) || gyre__crc(*word) == 0)
+		if (!gyre__is_gray(*word) ||
+		    (gyre__crc(*word) == 0 && !GYRE_TWIN(scan_blackens_white)))
 			continue;
 		prove(c, c->visited.items[i], word);
 		while (c->stack.count > 0)
@@ -211,7 +213,7 @@ static size_t mark_batch(struct gyre__collector *c, size_t *next)
 					   1);
 		*word &= ~GYRE_IN_YOUNG;
 		if (*word & GYRE_RELEASED) {
-			gyre__unlisted(c, object, word);
+			gyre__unlisted(c, object, word); /* rare: candidate died in its list */
 			continue;
 		}
 		outcome = *word & GYRE_PURPLE ? try(c, item, word) : SETTLED;
@@ -263,7 +265,7 @@ void gyre__near_pass(struct gyre__collector *c)
 		}
 		for (i = 0; i < c->visited.count; i++)
 			*gyre__word_of(c->visited.items[i]) &= ~GYRE_TRACE;
-		c->far.left += open;
+		c->far.left += open; /* rare: near pass without a stack */
 	}
 	gyre__vector_reset(&c->visited);
 	gyre__vector_reset(&c->stack);

@@ -99,7 +99,10 @@ void gyre__wait_for_work(struct gyre__collector *c)
 	until = c->boundary_ns + c->idle_ns;
 	gyre__lock_take(&r->lock);
 	while (!asked(r) && now < until) {
-		gyre__event_wait(&r->work, &r->lock, until - now);
+		/* Bounded by more than the clock, should that ever be set back. */
+		uint64_t rest = until - now < c->idle_ns ? until - now : c->idle_ns;
+
+		gyre__event_wait(&r->work, &r->lock, rest);
 		now = gyre__now_ns();
 	}
 	r->awake = false;

@@ -10,6 +10,7 @@
 #include "platform/tsan.h"
 #include "platform/yield.h"
 #include "poison.h"
+#include "twin.h"
 #include "type.h"
 
 /* Empty chunks that are kept for mutators: at most so many, and at most this share of the limit, as
@@ -44,14 +45,16 @@ void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 
 void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word)
 {
+	if (GYRE_TWIN(one_list_flag) && *word & GYRE_RELEASED)
+		*word &= ~GYRE_LISTED;
 	if (*word & GYRE_RELEASED && !(*word & GYRE_LISTED))
 		gyre__free_cell(c, object, word);
 }
 
 void gyre__flush(struct gyre__collector *c)
 {
-	if (c->touched != NULL)
-		c->touched = gyre__slabs_flush(c->heap, c->touched);
+	gyre__slabs_flush(c->heap, c->touched);
+	c->touched = NULL;
 }
 
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain)

@@ -75,6 +75,8 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 		if (!(*word & GYRE_LISTED))
 			gyre__free_cell(c, members[i], word);
 	}
+	if (GYRE_TWIN(freed_root_listed))
+		gyre__suspect(c, members[0], gyre__word_of(members[0]));
 	gyre__counter_add(&c->heap->counted.reclaimed_by_cycle, set->count);
 	gyre__counter_add(&c->heap->counted.sets_freed, 1);
 }
@@ -83,11 +85,13 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE);
+	if (GYRE_TWIN(released_member_lost) && *word & GYRE_RELEASED)
+		return;
 	if (*word & GYRE_RELEASED)
 		gyre__unlisted(c, object, word); /* rare: released member leaves its set */
 	else if (gyre__rc(*word) == 0)
 		/* Brought to 0 by the freeing of another set: nobody else would ever release it. */
-		gyre__release(c, object, word); /* rare: member brought to 0 by another set */
+		gyre__release(c, object, word);
 	else if (!gyre__vector_push(&c->stack, object))
 		/* What it reaches cannot be told now; the set is tried again as a whole. */
 		gyre__suspect(c, object, word); /* rare: refusal without memory */
@@ -193,7 +197,8 @@ void gyre__judge(struct gyre__collector *c)
 	size_t n;
 
 	for (n = c->sets_count; n-- > 0;) {
-		struct gyre__set *set = &c->sets[n];
+		struct gyre__set *set =
+			&c->sets[GYRE_TWIN(first_to_last) ? c->sets_count - 1 - n : n];
 		enum verdict verdict = examine(c, set);
 
 		if (verdict == DEAD) {

@@ -32,7 +32,9 @@ struct verifier {
 	struct cells *cells; /* by slab->verify_index */
 	size_t count, room;
 	struct gyre__vector stack;
-	const struct gyre__arena *last; /* where the last object was */
+	uintptr_t *arenas; /* addresses, in order */
+	size_t arenas_count;
+	uintptr_t last; /* the arena of the last object */
 	const void *from; /* whose references are being looked at */
 	bool starved;
 };
@@ -104,20 +106,40 @@ static bool add_slab(struct gyre__slab *slab, void *verifier)
 	return !v->starved;
 }
 
+static int in_order(const void *left, const void *right)
+{
+	uintptr_t a = *(const uintptr_t *)left, b = *(const uintptr_t *)right;
+
+	return (a > b) - (a < b);
+}
+
+/* With everyone at rest the heap's arenas stay as they are. */
+static bool list_arenas(struct verifier *v)
+{
+	const struct gyre__slabs *slabs = &v->c->heap->slabs;
+	const struct gyre__arena *arena;
+
+	v->arenas = malloc((slabs->arena_count + 1) * sizeof(*v->arenas));
+	v->starved = v->arenas == NULL;
+	if (v->starved)
+		return false;
+	for (arena = slabs->arenas; arena != NULL; arena = arena->next)
+		v->arenas[v->arenas_count++] = (uintptr_t)arena;
+	qsort(v->arenas, v->arenas_count, sizeof(*v->arenas), in_order);
+	return true;
+}
+
 /* Whether the address lies in an arena of the heap, so that its slab's descriptor can be read. */
 static bool in_arena(struct verifier *v, const void *address)
 {
-	const struct gyre__arena *arena = gyre__arena_of(address), *at;
+	uintptr_t arena = (uintptr_t)gyre__arena_of(address);
 
 	if (arena == v->last)
 		return true;
-	/* With everyone at rest the list stands still. */
-	for (at = v->c->heap->slabs.arenas; at != NULL; at = at->next)
-		if (at == arena) {
-			v->last = arena;
-			return true;
-		}
-	return false;
+	if (bsearch(&arena, v->arenas, v->arenas_count, sizeof(arena), in_order) == NULL)
+		return false;
+	v->last = arena;
+	return true;
 }
 
 /* Whether address is a cell in use; what a slot refers to must be. */
@@ -317,7 +339,7 @@ static void check(struct verifier *v)
 {
 	size_t i;
 
-	if (!gyre__slabs_each(v->c->heap, add_slab, v))
+	if (!list_arenas(v) || !gyre__slabs_each(v->c->heap, add_slab, v))
 		return;
 	for (i = 0; i < v->count; i++)
 		count_slab(v, &v->cells[i]);
@@ -339,6 +361,7 @@ static void release_tables(struct verifier *v)
 		free(v->cells[i].marks);
 	}
 	free(v->cells);
+	free(v->arenas);
 	gyre__vector_destroy(&v->stack);
 }
 

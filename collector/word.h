@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "slab.h"
+#include "twin.h"
 
 #define GYRE_TRACE ((uint64_t)3)
 #define GYRE_GRAY ((uint64_t)1)
@@ -51,7 +52,9 @@
 #define GYRE_FLAGS_BITS 12
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)
 #define GYRE_COUNT_BITS 26
-#define GYRE_COUNT_MAX (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
+#define GYRE_COUNT_MASK (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
+/* Where a count sticks: earlier in simulation, so that a few hundred references do it. */
+#define GYRE_COUNT_MAX GYRE_IF_SIM((uint64_t)255, GYRE_COUNT_MASK)
 #define GYRE_RC_SHIFT GYRE_FLAGS_BITS
 #define GYRE_CRC_SHIFT (GYRE_RC_SHIFT + GYRE_COUNT_BITS)
 #define GYRE_RC_ONE ((uint64_t)1 << GYRE_RC_SHIFT)
@@ -64,7 +67,7 @@ _Static_assert(GYRE_CRC_SHIFT + GYRE_COUNT_BITS == 64, "two counts and the flags
 
 static inline uint64_t gyre__rc(uint64_t word)
 {
-	return word >> GYRE_RC_SHIFT & GYRE_COUNT_MAX;
+	return word >> GYRE_RC_SHIFT & GYRE_COUNT_MASK;
 }
 
 static inline uint64_t gyre__crc(uint64_t word)

@@ -64,10 +64,73 @@ static void hand_over_run(struct gyre_mutator *m, struct gyre__bin *bin)
 	m->births_promised--;
 }
 
+static void set_range(uint64_t *bitmap, uint32_t from, uint32_t to)
+{
+	while (from < to) {
+		uint32_t end = (from / 64 + 1) * 64, bits = (end < to ? end : to) - from;
+
+		bitmap[from / 64] |= (~(uint64_t)0 >> (64 - bits)) << from % 64;
+		from += bits;
+	}
+}
+
+/* Gives what is left of the open run back to the slab. */
+static void return_run(struct gyre__bin *bin)
+{
+	struct gyre__slab *slab = bin->slab;
+	uint32_t from, count = (uint32_t)((size_t)(bin->run_end - bin->cursor) / bin->cell_bytes);
+
+	if (count == 0)
+		return;
+	GYRE_ASAN_POISON(bin->cursor, (size_t)(bin->run_end - bin->cursor));
+	from = gyre__cell_index(slab, bin->cursor);
+	set_range(gyre__vacant(slab), from, from + count);
+	slab->vacant_count += count;
+}
+
+static void refill_poison(struct gyre_heap *heap, struct gyre__bin *bin)
+{
+	if (heap->options.flags & GYRE_POISON && bin->ready > bin->cursor) {
+		GYRE_ASAN_UNPOISON(bin->cursor, (size_t)(bin->ready - bin->cursor));
+		gyre__poison_fill(bin->cursor, (size_t)(bin->ready - bin->cursor));
+	}
+}
+
+/* The bin is in no list any more, and its newborns have been handed over. */
+static void relinquish(struct gyre_mutator *m, struct gyre__bin *bin)
+{
+	if (bin->slab != NULL) {
+		refill_poison(m->heap, bin);
+		/* The cells zeroed ahead are not all that is vacant. */
+		bin->slab->dirty = 1;
+		return_run(bin);
+		gyre__slab_relinquish(m->heap, bin->slab);
+	}
+	*bin = (struct gyre__bin){ .cell_bytes = bin->cell_bytes };
+}
+
+/* Bins that had no newborn in the epoch that ends give their slabs back, so that a thread of many
+ * types that it seldom uses does not keep a slab of each. What it costs was paid for by taking
+ * them. */
+static void relinquish_idle(struct gyre_mutator *m)
+{
+	struct gyre__bin **at = &m->held, *bin;
+
+	while ((bin = *at) != NULL) {
+		if (bin->is_born) {
+			at = &bin->next_held;
+			continue;
+		}
+		*at = bin->next_held;
+		relinquish(m, bin);
+	}
+}
+
 void gyre__births_seal(struct gyre_mutator *m)
 {
 	struct gyre__bin *bin;
 
+	relinquish_idle(m);
 	for (bin = m->born; bin != NULL; bin = bin->next_born) {
 		hand_over_run(m, bin);
 		bin->is_born = false;
@@ -81,29 +144,6 @@ void gyre__births_seal(struct gyre_mutator *m)
 		m->births_room -= PAIRS_IN_CHUNK - m->births->count / 2;
 }
 
-/* Gives what is left of the open run back to the slab. */
-static void return_run(struct gyre__bin *bin)
-{
-	struct gyre__slab *slab = bin->slab;
-	char *at;
-
-	GYRE_ASAN_POISON(bin->cursor, (size_t)(bin->run_end - bin->cursor));
-	for (at = bin->cursor; at < bin->run_end; at += bin->cell_bytes) {
-		uint32_t cell = gyre__cell_index(slab, at);
-
-		gyre__vacant(slab)[cell / 64] |= (uint64_t)1 << cell % 64;
-		slab->vacant_count++;
-	}
-}
-
-static void refill_poison(struct gyre_heap *heap, struct gyre__bin *bin)
-{
-	if (heap->options.flags & GYRE_POISON && bin->ready > bin->cursor) {
-		GYRE_ASAN_UNPOISON(bin->cursor, (size_t)(bin->ready - bin->cursor));
-		gyre__poison_fill(bin->cursor, (size_t)(bin->ready - bin->cursor));
-	}
-}
-
 void gyre__bins_relinquish(struct gyre_mutator *m)
 {
 	struct gyre__bin *bin;
@@ -111,14 +151,7 @@ void gyre__bins_relinquish(struct gyre_mutator *m)
 	GYRE_ASSERT(m->born == NULL);
 	while ((bin = m->held) != NULL) {
 		m->held = bin->next_held;
-		if (bin->slab != NULL) {
-			refill_poison(m->heap, bin);
-			/* The cells zeroed ahead are not all that is vacant. */
-			bin->slab->dirty = 1;
-			return_run(bin);
-			gyre__slab_relinquish(m->heap, bin->slab);
-		}
-		*bin = (struct gyre__bin){ .cell_bytes = bin->cell_bytes };
+		relinquish(m, bin);
 	}
 }
 
@@ -198,6 +231,7 @@ static void check_poison(struct gyre_mutator *m, const struct gyre__bin *bin, ch
 	for (; from < to; from += bin->cell_bytes) {
 		if (gyre__poison_intact(from, bin->cell_bytes))
 			continue;
+		/* rare: poison fault */
 		gyre__counter_add_shared(&m->heap->shared.poison_faults, 1);
 		gyre__log(m->heap, GYRE_LOG_ERROR,
 			  "a freed object at %p (its cell is now of type %s) was written to",

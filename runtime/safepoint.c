@@ -10,6 +10,7 @@
 #include "mutator.h"
 #include "pressure.h"
 #include "to_collector.h"
+#include "twin.h"
 
 #include <string.h>
 
@@ -48,6 +49,8 @@ static bool take_snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
 	const struct gyre_keep *keep;
 	size_t i;
 
+	if (GYRE_TWIN(no_snapshot))
+		return true;
 	for (keep = m->head.keeps; keep != NULL; keep = keep->outer)
 		for (i = 0; i < keep->count; i++)
 			if (!snap(m, chain, kept(keep, i)))
@@ -84,7 +87,7 @@ bool gyre__boundary(struct gyre_mutator *m)
 	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
 		return true;
 	if (!take_snapshot(m, &chain)) {
-		gyre__chunk_give(m->heap, chain);
+		gyre__chunk_give(m->heap, chain); /* rare: snapshot refused */
 		return false;
 	}
 	gyre__chain_append(&chain, seal_journal(m));
@@ -228,6 +231,7 @@ enum gyre_status gyre_unpark(struct gyre_mutator *m)
 
 enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
 {
+	enum gyre_status status;
 	struct gyre_heap *heap;
 	uint64_t before;
 
@@ -241,12 +245,12 @@ enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
 	gyre__check_mutator(m, "gyre_collect");
 	before = gyre__counter_get(&heap->counted.objects_reclaimed);
 	park(m);
-	gyre__collector_collect(heap);
+	status = gyre__collector_collect(heap);
 	gyre__unpark(m);
 	gyre_safepoint(m);
 	if (reclaimed != NULL)
 		*reclaimed = gyre__counter_get(&heap->counted.objects_reclaimed) - before;
-	return GYRE_OK;
+	return status;
 }
 
 enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *report,

@@ -21,9 +21,11 @@
 
 /* Room before a large object: its word, the bitmaps, and the largest alignment. */
 #define LARGE_FIRST 64
-/* A heap of more arenas than this has huge pages in the others: tracing it would miss in the TLB at
- * every step, and what a huge page wastes is little beside it. */
+/* Arenas without huge pages. Tracing a heap of more than this would miss in the TLB at every step;
+ * in a smaller one the pages of slabs that are hardly used would be the most of it. */
 #define HUGE_FROM 2
+/* Slabs that are handed over in one hold of the lock. */
+#define FLUSH_AT_ONCE 32
 
 void gyre__shape_compute(struct gyre__shape *shape, size_t cell_bytes, size_t align)
 {
@@ -72,13 +74,23 @@ static void slab_publish(struct gyre__slab *slab, enum gyre__slab_state state)
 	atomic_store_explicit(&slab->state, state, memory_order_release);
 }
 
+/* Whether at least half of the slabs in use is live objects. The counters lag by an epoch, which
+ * says rather less than is true. */
+static bool is_dense(struct gyre_heap *heap)
+{
+	uint64_t live = gyre__counter_get(&heap->counted.bytes_allocated) -
+			gyre__counter_get(&heap->counted.bytes_reclaimed);
+
+	return live > heap->slabs.bytes / 2;
+}
+
 static struct gyre__arena *arena_open(struct gyre_heap *heap, size_t bytes)
 {
 	struct gyre__arena *arena = gyre__map(bytes, GYRE_ARENA_BYTES);
 
 	if (arena == NULL)
 		return NULL;
-	if (heap->slabs.arena_count >= HUGE_FROM)
+	if (heap->slabs.arena_count >= HUGE_FROM && is_dense(heap))
 		gyre__favour_huge(arena, bytes);
 	arena->heap = heap;
 	arena->bytes = bytes;
@@ -289,6 +301,11 @@ void gyre__slab_relinquish(struct gyre_heap *heap, struct gyre__slab *slab)
 		link_partial(slab);
 	else
 		slab_publish(slab, GYRE_SLAB_FULL);
+	if (slab->waits) {
+		slab->waits = 0;
+		slab->touched = heap->slabs.returned;
+		heap->slabs.returned = slab;
+	}
 	gyre__lock_drop(&heap->slabs.lock);
 }
 
@@ -407,32 +424,49 @@ static void merge_freed(struct gyre_heap *heap, struct gyre__slab *slab)
 	}
 }
 
-struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched)
+/* Hands over the first slabs of a chain, as many as a short hold of the lock allows, and gives the
+ * rest. Dead large objects go to the chain of spans. Lock held. */
+static struct gyre__slab *flush_some(struct gyre_heap *heap, struct gyre__slab *touched,
+				     struct gyre__slab **spans)
 {
-	struct gyre__slab *waiting = NULL, *spans = NULL;
+	unsigned n;
 
-	gyre__lock_take(&heap->slabs.lock);
-	while (touched != NULL) {
+	for (n = 0; n < FLUSH_AT_ONCE && touched != NULL; n++) {
 		struct gyre__slab *slab = touched;
 
 		touched = slab->touched;
 		if (gyre__slab_state(slab) == GYRE_SLAB_OWNED) {
-			slab->touched = waiting;
-			waiting = slab;
+			slab->waits = 1; /* rare: freed cells in an owned slab */
 			continue;
 		}
 		slab->is_touched = 0;
 		if (slab->class == NULL) {
 			slab_publish(slab, GYRE_SLAB_TAIL);
-			slab->next = spans;
-			spans = slab;
+			slab->next = *spans;
+			*spans = slab;
 		} else {
 			merge_freed(heap, slab);
 		}
 	}
+	return touched;
+}
+
+void gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched)
+{
+	struct gyre__slab *spans = NULL, *returned;
+
+	gyre__lock_take(&heap->slabs.lock);
+	returned = heap->slabs.returned;
+	heap->slabs.returned = NULL;
+	returned = flush_some(heap, returned, &spans);
 	gyre__lock_drop(&heap->slabs.lock);
+	while (touched != NULL || returned != NULL) {
+		gyre__lock_take(&heap->slabs.lock);
+		touched = flush_some(heap, touched, &spans);
+		returned = flush_some(heap, returned, &spans);
+		gyre__lock_drop(&heap->slabs.lock);
+	}
 	return_spans(heap, spans);
-	return waiting;
 }
 
 /* Takes slabs that nobody needed lately out of the list of dirty ones, the coldest. Lock held. */
@@ -478,7 +512,7 @@ void gyre__slabs_trim(struct gyre_heap *heap)
 		    slabs->dirty_free == NULL) {
 			/* Rare enough to be done with the lock held. */
 			arena_unlink(slabs, arena);
-			arena_unmap(arena);
+			arena_unmap(arena); /* rare: arena given back */
 		}
 	}
 	gyre__lock_drop(&slabs->lock);

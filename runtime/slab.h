@@ -77,8 +77,9 @@ struct gyre__slab {
 	uint32_t dirty;       /* cells that are vacant may hold old bytes */
 	size_t bytes;         /* large: of the object's cell; otherwise of the slab */
 	struct gyre__slab *next, *previous;     /* class's list, or the arena's free list */
-	struct gyre__slab *touched; /* collector: next slab with freed cells */
-	uint32_t is_touched;
+	struct gyre__slab *touched; /* next slab with freed cells */
+	uint32_t is_touched; /* collector: in its chain, or waits */
+	uint32_t waits; /* for its owner, until its freed cells can be handed over; by the lock */
 	uint32_t slabs; /* of the span */
 	uint32_t verify_index; /* the verifier's, while it runs */
 };
@@ -102,6 +103,7 @@ struct gyre__slabs {
 	struct gyre__lock lock;
 	struct gyre__arena *arenas;
 	struct gyre__slab *dirty_free; /* free slabs that hold old bytes, most recent first */
+	struct gyre__slab *returned;   /* slabs that waited for their owners, who are done */
 	size_t dirty_count;
 	size_t dirty_low;  /* least dirty_count since the last trim */
 	size_t arena_count;
@@ -202,9 +204,9 @@ void gyre__slab_relinquish(struct gyre_heap *heap, struct gyre__slab *slab);
 /* A cell of its own for a large object, zeroed; NULL at the limit or without memory. */
 void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size_t bytes);
 
-/* Collector: hands the freed cells of a chain of touched slabs over; gives the chain of those that
- * have to wait because they are OWNED. */
-struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched);
+/* Collector: hands the freed cells of a chain of touched slabs over, and of those that waited for
+ * their owners. */
+void gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched);
 /* Collector: gives memory that was not needed since the last call back to the system. */
 void gyre__slabs_trim(struct gyre_heap *heap);
 

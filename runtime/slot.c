@@ -11,6 +11,7 @@
 #include <gyre/slot.h>
 
 #include "mutator.h"
+#include "twin.h"
 
 static enum gyre_status refuse(struct gyre_mutator *m)
 {
@@ -45,6 +46,12 @@ static inline void record(struct gyre_mutator *m, uintptr_t old, uintptr_t new)
 
 static inline uintptr_t swap(gyre_ref *slot, uintptr_t new)
 {
+	if (GYRE_TWIN(no_exchange)) {
+		uintptr_t old = atomic_load_explicit(&slot->word, memory_order_acquire);
+
+		atomic_store_explicit(&slot->word, new, memory_order_release);
+		return old;
+	}
 	/* Release publishes what the new object holds, to gyre_load and to the collector; acquire
 	 * lets the caller look into the old one. */
 	return atomic_exchange_explicit(&slot->word, new, memory_order_acq_rel);

@@ -22,7 +22,7 @@ void gyre__collector_stop(struct gyre_heap *heap);
 /* There is enough work for a boundary. Any thread; cheap. */
 void gyre__collector_wake(struct gyre_heap *heap);
 /* Waits for a full collection that begins after the call. The caller's mutators are parked. */
-void gyre__collector_collect(struct gyre_heap *heap);
+enum gyre_status gyre__collector_collect(struct gyre_heap *heap);
 /* Waits for a verification. The caller's mutators are parked. */
 enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
 					gyre_verify_fn found, void *arg);

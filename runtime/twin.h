@@ -11,7 +11,24 @@
 #define GYRE_TWINS(X)                                                                              \
 	X(no_sigma, "a set is freed whatever refers to its members from outside")                  \
 	X(no_delta, "a set is freed although a member was touched since it was prepared")          \
-	X(decrements_at_once, "decrements are applied in their own epoch, not one epoch late")
+	X(decrements_at_once, "decrements are applied in their own epoch, not one epoch late")     \
+	X(first_to_last, "sets are judged first found first")                                      \
+	X(increments_clear_purple, "an increment takes an object out of the candidates")           \
+	X(mark_on_revisit, "a trial subtracts an edge only if it leads to a visited object")       \
+	X(scan_blackens_white, "what a trial found dead is blackened when it is met again")        \
+	X(released_member_lost, "a released member of a refused set is not freed")                 \
+	X(one_list_flag, "an object is freed while another list holds it")                         \
+	X(freed_root_listed, "the root of a freed set is a candidate again")                       \
+	X(settle_without_sum, "what a near trial visited is a set, wherever its edges led")        \
+	X(far_ignores_increments, "an increment during a far pass makes no candidate")             \
+	X(far_clears_late, "a far pass takes an object out of the candidates when it is live")     \
+	X(no_snapshot, "what keep frames hold is not counted")                                     \
+	X(parked_left_out, "the journal of a parked thread waits until it runs again")             \
+	X(exit_left_out, "the last epoch of a thread that left is not sealed")                     \
+	X(claimed_anyway, "a thread that did its boundary before the claim is taken for parked")   \
+	X(no_exchange, "a store is a load and a store")                                            \
+	X(counts_wrap, "a count that overflows goes on from 0")                                    \
+	X(no_quiescent_bit, "who waits for a grace period tells nobody")
 
 #ifdef GYRE_SIM
 enum gyre__twin_number {
@@ -24,8 +41,11 @@ enum gyre__twin_number {
 
 extern unsigned gyre__twin; /* the one rule that is broken, if any */
 #define GYRE_TWIN(name) (gyre__twin == GYRE_TWIN_##name)
+/* A limit that a simulated schedule of few steps and objects could not reach. */
+#define GYRE_IF_SIM(simulated, real) (real)
 #else
 #define GYRE_TWIN(name) 0
+#define GYRE_IF_SIM(simulated, real) (real)
 #endif
 
 #endif

@@ -72,7 +72,8 @@ GYRE_API enum gyre_status gyre_heap_close(struct gyre_heap *heap);
  * Returns when everything that was garbage at the call has been reclaimed; *reclaimed (if not NULL)
  * is the number of objects reclaimed meanwhile. A safe point; the thread is parked while it waits,
  * and waits as long as some other thread neither reaches a safe point nor parks. May be called from
- * several threads at once. GYRE_PARKED, GYRE_FROZEN.
+ * several threads at once. GYRE_NO_MEMORY: the system had none for the collector's lists, and
+ * cycles may be left; a later call may do better. GYRE_PARKED, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed);
 

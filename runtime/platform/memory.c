@@ -8,6 +8,7 @@
 #include "platform/memory.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define VECTOR_KEEP ((size_t)1 << 16) /* items that an emptied vector keeps */
@@ -52,7 +53,9 @@ void gyre__favour_huge(void *address, size_t bytes)
 
 void gyre__discard(void *address, size_t bytes)
 {
-	madvise(address, bytes, MADV_DONTNEED);
+	/* Refused for memory that the host has locked: the pages stay, what is in them goes. */
+	if (madvise(address, bytes, MADV_DONTNEED) != 0)
+		memset(address, 0, bytes);
 }
 
 static bool resize(struct gyre__vector *vector, size_t room)

@@ -153,10 +153,16 @@ static void array_calls_are_all_or_nothing(void **state)
 	world_end(w);
 }
 
-/* Every store is one to a slot that holds something, so each needs the two words in full. */
+/*
+ * Every store is one to a slot that holds something, so each needs the two words in full. The
+ * promise does not hold while the journals are at their limit, and how soon a collector relieves
+ * them depends on the machine: a collection relieves them for certain.
+ */
 static void reserved_stores_succeed(struct world *w, struct scene *s, int rounds)
 {
 	for (int i = 0; i < rounds; i++) {
+		if (i % 4 == 0)
+			expect_ok(gyre_collect(w->m, NULL));
 		gyre_safepoint(w->m);
 		for (int j = 0; j < GYRE_STORES_RESERVED; j++)
 			expect_ok(gyre_store(w->m, &s->a->left, j % 2 ? s->a : s->b));

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world.c: the calls of sim.h that scenarios are made of: gyre's own calls, each with what the
+ * oracle must know. Runs on the coroutines of mutators; built with points, like the library.
+ *
+ * Invariant: between the access that gives a pointer to a thread and the note that the thread holds
+ * it there is no point, so the oracle never sees a moment in which it is held and not noted.
+ */
+#include <gyre/gyre.h>
+#include <stdio.h>
+
+#include "mutator.h"
+#include "oracle.h"
+
+static struct gyre_heap *heap;
+static const struct gyre_type *node_type;
+
+static struct sim_thread *self(void)
+{
+	return sim.current;
+}
+
+struct gyre_mutator *sim_mutator(void)
+{
+	if (self()->m == NULL || self()->is_parked)
+		sim_fail("the scenario uses the heap on thread %s, which is not attached or parked",
+			 self()->name);
+	return self()->m;
+}
+
+struct gyre_heap *sim_heap(void)
+{
+	return heap;
+}
+
+const struct gyre_type *sim_node_type(void)
+{
+	return node_type;
+}
+
+void sim_hold(const void *object)
+{
+	struct sim_thread *thread = self();
+	const struct sim_object *known;
+	unsigned i;
+
+	if (object == NULL)
+		return;
+	known = sim_object_at(object);
+	if (known == NULL || !known->live)
+		sim_fail("thread %s got hold of object %u, which is freed", thread->name,
+			 known == NULL ? 0 : known->number);
+	for (i = 0; i < thread->held_count; i++)
+		if (thread->held[i] == object)
+			return;
+	if (thread->held_count == SIM_HELD)
+		sim_fail("thread %s holds more than %d objects", thread->name, SIM_HELD);
+	thread->held[thread->held_count++] = object;
+}
+
+/* A safe point begins. */
+static void let_go(void)
+{
+	self()->held_count = 0;
+}
+
+/* And ends: what was kept across it is the thread's until the next, whatever the frames say. */
+static void go_on(void)
+{
+	const struct gyre_keep *keep;
+	size_t i;
+
+	self()->is_parked = false;
+	for (keep = self()->m->head.keeps; keep != NULL; keep = keep->outer)
+		for (i = 0; i < keep->count; i++)
+			sim_hold(sim_kept(keep, i));
+}
+
+static void expect(enum gyre_status status, const char *call)
+{
+	if (status != GYRE_OK)
+		sim_fail("%s: %s", call, gyre_status_name(status));
+}
+
+uint64_t sim_refused(void)
+{
+	return self()->refused;
+}
+
+bool sim_granted(enum gyre_status status, uint64_t before, const char *call)
+{
+	if (status == GYRE_NO_MEMORY && sim_refused() > before)
+		return false;
+	expect(status, call);
+	return true;
+}
+
+static void heard(void *arg, enum gyre_log_level level, const char *text)
+{
+	(void)arg;
+	if (level == GYRE_LOG_ERROR)
+		sim_fail("the log says: %s", text);
+}
+
+void sim_options(struct gyre_options *options)
+{
+	gyre_options_init(options);
+	options->name = "sim";
+	options->epoch_ns = 20000;
+	options->epoch_bytes = (size_t)1 << 20;
+	options->near_budget = 8;
+	options->flags = sim_pick(2) ? GYRE_POISON : 0;
+	options->log = heard;
+}
+
+/* What can be refused here besides memory is answered by a status of its own. */
+static enum gyre_status open_heap(const struct gyre_options *options)
+{
+	uint64_t before = sim_refused();
+	enum gyre_status status = gyre_heap_open(&heap, options);
+
+	if ((status == GYRE_NO_THREAD || status == GYRE_LIMIT) && sim_refused() > before)
+		return GYRE_NO_MEMORY;
+	return status;
+}
+
+void sim_open(const struct gyre_options *options)
+{
+	static const struct gyre_refs refs[] = { GYRE_REF(struct sim_node, slot) };
+	static const struct gyre_type_desc desc =
+		GYRE_TYPE(struct sim_node, .refs = refs, .refs_count = 1);
+	struct gyre_options usual;
+
+	sim_options(&usual);
+	sim_insist(open_heap(options != NULL ? options : &usual));
+	sim.heap = heap;
+	sim_insist(gyre_type_register(heap, &desc, &node_type));
+}
+
+void sim_attach(void)
+{
+	struct gyre_mutator *m;
+
+	sim_insist(gyre_attach(heap, 0, &m));
+	self()->m = m;
+	self()->is_parked = false;
+}
+
+void sim_detach(void)
+{
+	struct gyre_mutator *m = self()->m;
+
+	let_go();
+	/* gyre_detach fails with frames open; so there are none. */
+	self()->m = NULL;
+	expect(gyre_detach(m), "gyre_detach");
+}
+
+void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offset, size_t slots)
+{
+	uint64_t before;
+	char *object;
+
+	do {
+		before = sim_refused();
+		object = gyre_new_array(sim_mutator(), type, length);
+	} while (object == NULL && sim_refused() > before);
+	if (object == NULL)
+		return NULL;
+	sim_object_add(object, (gyre_ref *)(object + slots_offset), slots);
+	sim_hold(object);
+	return object;
+}
+
+void *sim_new(void)
+{
+	void *node = sim_new_of(node_type, 0, offsetof(struct sim_node, slot), SIM_SLOTS);
+
+	if (node == NULL)
+		sim_fail("gyre_new: no memory");
+	return node;
+}
+
+gyre_ref *sim_slot(void *node, unsigned i)
+{
+	return &((struct sim_node *)node)->slot[i];
+}
+
+void *sim_load(const gyre_ref *slot)
+{
+	void *value;
+
+	sim_mutator();
+	value = gyre_load(slot);
+	sim_hold(value);
+	return value;
+}
+
+void sim_store(gyre_ref *slot, void *value)
+{
+	sim_insist(gyre_store(sim_mutator(), slot, value));
+}
+
+void sim_init(gyre_ref *slot, void *value)
+{
+	sim_insist(gyre_init(sim_mutator(), slot, value));
+}
+
+void *sim_exchange(gyre_ref *slot, void *value)
+{
+	void *old;
+
+	sim_insist(gyre_exchange(sim_mutator(), slot, value, &old));
+	sim_hold(old);
+	return old;
+}
+
+bool sim_compare_exchange(gyre_ref *slot, void *expected, void *value)
+{
+	enum gyre_status status;
+	uint64_t before;
+	void *found;
+
+	do {
+		found = expected;
+		before = sim_refused();
+		status = gyre_compare_exchange(sim_mutator(), slot, &found, value);
+	} while (status != GYRE_CHANGED && !sim_granted(status, before, "gyre_compare_exchange"));
+	if (status == GYRE_OK)
+		return true;
+	sim_hold(found);
+	return false;
+}
+
+void sim_root_set(unsigned i, void *value)
+{
+	if (*sim_root_made(i)) {
+		sim_store(&sim_root(i)->slot, value);
+		return;
+	}
+	sim_insist(gyre_root_init(sim_mutator(), sim_root(i), value));
+	*sim_root_made(i) = true;
+}
+
+gyre_ref *sim_root_slot(unsigned i)
+{
+	return &sim_root(i)->slot;
+}
+
+void *sim_root_get(unsigned i)
+{
+	return sim_load(&sim_root(i)->slot);
+}
+
+static void drop_roots(void)
+{
+	unsigned i;
+
+	for (i = 0; i < SIM_ROOTS; i++) {
+		if (!*sim_root_made(i))
+			continue;
+		expect(gyre_root_drop(sim_mutator(), sim_root(i)), "gyre_root_drop");
+		*sim_root_made(i) = false;
+	}
+}
+
+void sim_safepoint(void)
+{
+	struct gyre_mutator *m = sim_mutator();
+
+	let_go();
+	gyre_safepoint(m);
+	go_on();
+}
+
+void sim_park(void)
+{
+	struct gyre_mutator *m = sim_mutator();
+
+	let_go();
+	self()->is_parked = true;
+	expect(gyre_park(m), "gyre_park");
+}
+
+void sim_unpark(void)
+{
+	expect(gyre_unpark(self()->m), "gyre_unpark");
+	go_on();
+}
+
+void sim_collect(void)
+{
+	uint32_t garbage[256];
+	struct gyre_mutator *m = sim_mutator();
+	uint64_t before = sim.refused;
+	enum gyre_status status;
+	unsigned i, count;
+
+	let_go();
+	count = sim_garbage(garbage, sizeof(garbage) / sizeof(garbage[0]));
+	self()->is_parked = true;
+	status = gyre_collect(m, NULL);
+	go_on();
+	/* The collector's own calls were refused. */
+	if (status == GYRE_NO_MEMORY && sim.refused > before)
+		return;
+	expect(status, "gyre_collect");
+	for (i = 0; i < count; i++)
+		if (sim_is_live(garbage[i]))
+			sim_fail("object %u was garbage when gyre_collect was called and has "
+				 "outlived it",
+				 garbage[i]);
+}
+
+static void disagreement(void *arg, const void *object, const char *text)
+{
+	(void)arg;
+	(void)object;
+	sim_fail("gyre_verify: %s", text);
+}
+
+void sim_verify(void)
+{
+	struct gyre_mutator *m = sim_mutator();
+	uint64_t before = sim.refused;
+	enum gyre_status status;
+
+	let_go();
+	self()->is_parked = true;
+	status = gyre_verify(m, NULL, disagreement, NULL);
+	go_on();
+	/* The collector's own calls were refused. */
+	if (status != GYRE_NO_MEMORY || sim.refused == before)
+		expect(status, "gyre_verify");
+}
+
+void sim_collect_soon(void)
+{
+	gyre_collect_soon(heap);
+}
+
+static uint64_t epochs(void)
+{
+	return gyre__counter_get(&heap->counted.epochs);
+}
+
+void sim_boundaries(unsigned count)
+{
+	uint64_t until;
+
+	sim_park();
+	until = epochs() + count;
+	while (epochs() < until) {
+		sim_collect_soon();
+		sim_sleep(5000);
+	}
+	sim_unpark();
+}
+
+void sim_keep(struct gyre_keep *keep, void **values, size_t count)
+{
+	gyre_keep_open(sim_mutator(), keep, values, count);
+}
+
+void sim_unkeep(struct gyre_keep *keep)
+{
+	/* What it kept across the last safe point stays held until the next. */
+	gyre_keep_close(keep);
+}
+
+/* Everything that is left is reached, and the heap says the same. */
+static void expect_exact(void)
+{
+	struct gyre_verify_report report = { .size = sizeof(report) };
+	uint32_t garbage[1];
+	unsigned live;
+
+	if (sim_garbage(garbage, 1) != 0)
+		sim_fail("object %u is garbage and was not reclaimed", garbage[0]);
+	live = sim_live();
+	expect(gyre_verify(sim_mutator(), &report, disagreement, NULL), "gyre_verify");
+	if (report.objects != live || report.reachable != live)
+		sim_fail("%u objects are left; gyre_verify says %llu, of them %llu reachable", live,
+			 (unsigned long long)report.objects, (unsigned long long)report.reachable);
+}
+
+static void expect_nothing(void)
+{
+	const struct gyre__collector_counters *counted = &heap->counted;
+	const struct gyre__shared_counters *shared = &heap->shared;
+
+	if (sim_live() != 0)
+		sim_fail("%u objects are left although nothing refers to any", sim_live());
+	/* Not by gyre_heap_stats, which looks at thousands of counters for its percentiles. */
+	sim_check(gyre__counter_get(&counted->objects_allocated) ==
+		  gyre__counter_get(&counted->objects_reclaimed));
+	sim_check(gyre__counter_get(&counted->counts_stuck) == 0);
+	sim_check(gyre__counter_get(&counted->trace_faults) == 0);
+	sim_check(gyre__counter_get(&shared->poison_faults) == 0);
+}
+
+void sim_finish(void)
+{
+	sim_contest(false);
+	sim_starve(false);
+	sim_collect();
+	expect_exact();
+	drop_roots();
+	sim_collect();
+	expect_nothing();
+	sim_detach();
+	expect(gyre_heap_close(heap), "gyre_heap_close");
+	heap = sim.heap = NULL;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_pace.c: when a boundary is due, when a far pass is, how far it is behind, and what mutators
+ * are delayed for it: each rule at its edge. The collector is held, and the figures that it goes by
+ * are set by hand and put back. Main thread only.
+ */
+#include "held.h"
+
+#include "pressure.h"
+
+#define EPOCH ((uint64_t)1 << 20)
+#define DELAY_NS 1000000
+#define HOUR_NS (3600u * (uint64_t)1000000000)
+
+/* Epochs as long as can be: time makes no boundary due. */
+static int slow_setup(void **state)
+{
+	struct gyre_options options;
+
+	gyre_options_init(&options);
+	options.epoch_ns = HOUR_NS;
+	options.epoch_bytes = EPOCH;
+	options.delay_ns = DELAY_NS;
+	options.journal_limit = 16 * EPOCH;
+	options.far_percent = 100;
+	*state = world_make(&options);
+	return 0;
+}
+
+static void set_volume(struct world *w, uint64_t bytes)
+{
+	atomic_store(&w->heap->pressure.volume, bytes);
+}
+
+static void boundaries_are_due(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+	uint64_t boundary_ns = c->boundary_ns;
+
+	set_volume(w, EPOCH - 1);
+	expect(gyre__boundary_due(c)); /* somebody wants something: this test holds it */
+	c->thorough = true;
+	expect(!gyre__boundary_due(c)); /* who asks for a collection waits for this one */
+	set_volume(w, EPOCH);
+	expect(gyre__boundary_due(c));
+	set_volume(w, 0);
+	c->boundary_ns = gyre__now_ns() - HOUR_NS;
+	expect(gyre__boundary_due(c));
+	c->boundary_ns = boundary_ns;
+	c->thorough = false;
+	held_end(w);
+}
+
+/* The heap looks as if so many bytes had survived. */
+static void survive(struct gyre__collector *c, uint64_t bytes)
+{
+	const struct gyre__collector_counters *counted = &c->heap->counted;
+	size_t at = gyre__counter_get(&counted->epochs) % GYRE_YOUNG_EPOCHS;
+
+	c->allocated_at[at] = gyre__counter_get(&counted->bytes_reclaimed) + bytes;
+	expect_equal(gyre__surviving_bytes(c), bytes);
+}
+
+static void far_passes_are_due(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c;
+	struct gyre__far before;
+
+	node_new(w, w->m, 1);
+	c = held_begin(w);
+	before = c->far;
+	expect_equal(gyre__counter_get(&w->heap->counted.objects_reclaimed), 1);
+	/* More was reclaimed than was old: nothing is known to survive. */
+	memset(c->allocated_at, 0, sizeof(c->allocated_at));
+	expect_equal(gyre__surviving_bytes(c), 0);
+	/* 100 percent more than the last one left, and two epochs. */
+	c->far.base_bytes = 100 * EPOCH;
+	c->far.ended_ns = gyre__now_ns(); /* its rest is not over */
+	c->far.left = 1;
+	survive(c, 202 * EPOCH);
+	expect(!gyre__far_due(c));
+	survive(c, 202 * EPOCH + 1);
+	expect(gyre__far_due(c));
+	c->far.left = 0;
+	expect(!gyre__far_due(c)); /* nothing to begin from */
+	c->far.left = 1;
+	c->far.settling = true;
+	expect(!gyre__far_due(c)); /* what the last one found is not judged yet */
+	c->far.settling = false;
+	c->thorough = true;
+	expect(!gyre__far_due(c));
+	c->thorough = false;
+	c->far.phase = GYRE_FAR_MARK;
+	expect(!gyre__far_due(c));
+	c->far.phase = GYRE_FAR_IDLE;
+	/* A heap that does not grow: a second, or 20 times what the last one took. */
+	survive(c, 1);
+	c->far.ended_ns = gyre__now_ns() - 2000000000;
+	c->far.spent_ns = 0;
+	expect(gyre__far_due(c));
+	c->far.spent_ns = HOUR_NS;
+	expect(!gyre__far_due(c));
+	c->far.ended_ns = gyre__now_ns() - 20 * HOUR_NS;
+	expect(gyre__far_due(c));
+	c->far = before;
+	held_end(w);
+}
+
+static uint32_t lag_of(struct gyre__collector *c, uint64_t surviving)
+{
+	survive(c, surviving);
+	gyre__publish_lag(c);
+	return atomic_load(&c->heap->pressure.lag);
+}
+
+/* A far pass that the heap outgrows slows mutators: from a quarter over what called for it, to
+ * twice that. */
+static void a_late_far_pass_is_felt(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+	uint64_t base = c->far.base_bytes, due = 202 * EPOCH, from = due + due / 4 + 4 * EPOCH;
+
+	c->far.base_bytes = 100 * EPOCH;
+	expect_equal(lag_of(c, 3 * from), 0); /* no pass is under way */
+	c->far.phase = GYRE_FAR_SCAN;
+	expect_equal(lag_of(c, from), 0);
+	expect_equal(gyre__pressure_delay_ns(w->heap), 0);
+	expect_equal(lag_of(c, from + from / 2), 500);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS / 2);
+	expect_equal(lag_of(c, 2 * from), 1000);
+	expect_equal(lag_of(c, 9 * from), 1000);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS);
+	/* The mutator is told when it takes memory next. */
+	expect_equal(atomic_load(&w->m->head.poll) & GYRE_POLL_PRESSURE, 0);
+	gyre__pressure_add(w->m, 1);
+	expect(atomic_load(&w->m->head.poll) & GYRE_POLL_PRESSURE);
+	set_volume(w, 0);
+	c->far.phase = GYRE_FAR_IDLE;
+	expect_equal(lag_of(c, 3 * from), 0);
+	expect_equal(gyre__pressure_delay_ns(w->heap), 0);
+	c->far.base_bytes = base;
+	memset(c->allocated_at, 0, sizeof(c->allocated_at));
+	held_end(w);
+	expect_equal(atomic_load(&w->m->head.poll) & GYRE_POLL_PRESSURE, 0);
+}
+
+/* The delay by debt and by journals: nothing, in proportion, everything; the longer of the two. */
+static void delays_grow_with_the_debt(void **state)
+{
+	struct world *w = (struct world *)*state;
+	uint64_t journals, limit = 16 * EPOCH;
+
+	held_begin(w);
+	journals = gyre__counter_get(&w->heap->shared.journal_bytes);
+	expect(journals <= limit / 4);
+	set_volume(w, 4 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), 0);
+	set_volume(w, 10 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS / 2);
+	set_volume(w, 16 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS);
+	set_volume(w, 7 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS / 4);
+	gyre__counter_set(&w->heap->shared.journal_bytes, limit / 4 + limit / 4 * 3 / 2);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS / 2);
+	gyre__counter_set(&w->heap->shared.journal_bytes, limit);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS);
+	gyre__pressure_wait(w->heap, DELAY_NS); /* nobody relieves it: it ends all the same */
+	gyre__counter_set(&w->heap->shared.journal_bytes, journals);
+	set_volume(w, 0);
+	gyre__pressure_wait(w->heap, HOUR_NS); /* there is nothing to wait for */
+	held_end(w);
+}
+
+static void unfinished_work_is_known(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+	struct gyre__chunk chunk;
+
+	expect(!gyre__work_pending(c));
+	c->journal_before = &chunk;
+	expect(gyre__work_pending(c));
+	c->journal_before = NULL;
+	c->births_before = &chunk;
+	expect(gyre__work_pending(c));
+	c->births_before = NULL;
+	c->young.count = 1;
+	expect(gyre__work_pending(c));
+	c->young.count = 0;
+	c->aged.count = 1;
+	expect(gyre__work_pending(c));
+	c->aged.count = 0;
+	c->sets_count = 1;
+	expect(gyre__work_pending(c));
+	c->sets_count = 0;
+	c->far.phase = GYRE_FAR_MARK;
+	expect(gyre__work_pending(c));
+	c->far.phase = GYRE_FAR_IDLE;
+	expect(!gyre__work_pending(c));
+	held_end(w);
+}
+
+/* A heap in which nothing happens is looked at half as often each time, down to once a second or
+ * two; when something happens, at once. That the test holds it ends each wait. */
+static void an_idle_heap_is_left_alone(void **state)
+{
+	struct gyre_options options;
+	struct gyre__collector *c;
+	uint64_t most = 0;
+	struct world *w;
+
+	(void)state;
+	gyre_options_init(&options);
+	options.epoch_ns = 1000000;
+	w = world_make(&options);
+	c = held_begin(w);
+	c->idle = true;
+	c->idle_ns = options.epoch_ns;
+	for (int i = 0; i < 20; i++) {
+		uint64_t before = c->idle_ns;
+
+		gyre__wait_for_work(c);
+		expect(c->idle_ns == 2 * before || before >= 1000000000);
+		most = c->idle_ns;
+	}
+	expect(most >= 1000000000 && most < 2000000000);
+	c->idle = false;
+	gyre__wait_for_work(c);
+	expect_equal(c->idle_ns, options.epoch_ns);
+	c->idle = true;
+	gyre__wait_for_work(c);
+	c->far.phase = GYRE_FAR_MARK;
+	gyre__wait_for_work(c);
+	expect_equal(c->idle_ns, options.epoch_ns);
+	c->far.phase = GYRE_FAR_IDLE;
+	held_end(w);
+	world_end(w);
+}
+
+#define slow_test(f) cmocka_unit_test_setup_teardown(f, slow_setup, world_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		slow_test(boundaries_are_due),
+		slow_test(far_passes_are_due),
+		slow_test(a_late_far_pass_is_felt),
+		slow_test(delays_grow_with_the_debt),
+		slow_test(unfinished_work_is_known),
+		cmocka_unit_test(an_idle_heap_is_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
