@@ -53,8 +53,8 @@
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)
 #define GYRE_COUNT_BITS 26
 #define GYRE_COUNT_MASK (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
-/* Where a count sticks: earlier in simulation, so that a few hundred references do it. */
-#define GYRE_COUNT_MAX GYRE_IF_SIM((uint64_t)255, GYRE_COUNT_MASK)
+/* Where a count sticks: earlier in simulation, so that a thousand references do it. */
+#define GYRE_COUNT_MAX GYRE_IF_SIM((uint64_t)1023, GYRE_COUNT_MASK)
 #define GYRE_RC_SHIFT GYRE_FLAGS_BITS
 #define GYRE_CRC_SHIFT (GYRE_RC_SHIFT + GYRE_COUNT_BITS)
 #define GYRE_RC_ONE ((uint64_t)1 << GYRE_RC_SHIFT)

@@ -66,7 +66,6 @@ static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
 	gyre__lock_take(&heap->registry.lock);
 	/* A verification holds everybody at rest; a newcomer waits as they do. */
 	while (heap->registry.stopping)
-		/* rare: attach during a verification */
 		gyre__event_wait(&heap->registry.released, &heap->registry.lock, GYRE_FOREVER);
 	/* Relaxed, as the collector opens epochs with this lock held. It has nothing to do for the
 	 * epochs before. */

@@ -42,7 +42,7 @@ enum gyre__twin_number {
 extern unsigned gyre__twin; /* the one rule that is broken, if any */
 #define GYRE_TWIN(name) (gyre__twin == GYRE_TWIN_##name)
 /* A limit that a simulated schedule of few steps and objects could not reach. */
-#define GYRE_IF_SIM(simulated, real) (real)
+#define GYRE_IF_SIM(simulated, real) (simulated)
 #else
 #define GYRE_TWIN(name) 0
 #define GYRE_IF_SIM(simulated, real) (real)

@@ -251,7 +251,7 @@ static void reset(const struct sim_scenario *scenario, const struct sim_plan *pl
 	sim.change = 0;
 	sim.contested = sim.muted = sim.starves = false;
 	sim.asked = sim.refused = 0;
-	sim.heap = NULL;
+	memset(sim.heaps, 0, sizeof(sim.heaps));
 	sim.schedule_random = plan->seed;
 	sim.program_random = ~plan->seed;
 	sim_platform_reset();

@@ -22,6 +22,7 @@
 #define SIM_THREADS 32
 #define SIM_KEYS 8
 #define SIM_HELD 48
+#define SIM_HEAPS 2
 #define SIM_STEP_NS 100        /* simulated time of one step */
 #define SIM_FAIR_STEPS 100000  /* from here on every thread gets its turn */
 #define SIM_MOST_STEPS 1000000 /* a schedule that has not ended by then is a livelock */
@@ -62,6 +63,14 @@ struct sim_search {
 	bool overflow;
 };
 
+/* A thread in a heap. */
+struct sim_member {
+	struct gyre_mutator *m;
+	bool is_parked;
+	const void *held[SIM_HELD];
+	unsigned held_count;
+};
+
 struct sim_thread {
 	char name[16];
 	unsigned number;
@@ -83,11 +92,8 @@ struct sim_thread {
 	uint64_t reader; /* the grace period it has seen; 0: offline */
 	bool registered, ours;
 	unsigned attached, parked;
-	/* As a mutator. */
-	struct gyre_mutator *m;
-	bool is_parked;
-	const void *held[SIM_HELD];
-	unsigned held_count;
+	struct sim_member member[SIM_HEAPS];
+	unsigned heap; /* in which it works now */
 	uint64_t refused; /* calls, by sim_refuse */
 };
 
@@ -119,7 +125,7 @@ struct sim {
 	uint64_t noted; /* steps and other events in the trace, so far */
 	bool starves;	/* calls may be refused */
 	uint64_t asked, refused; /* calls that may be and that were, so far */
-	struct gyre_heap *heap;
+	struct gyre_heap *heaps[SIM_HEAPS];
 	void (*failed)(void); /* if set, ends the process when a schedule has failed */
 	/* Totals over schedules. */
 	uint64_t schedules, all_steps;
@@ -162,7 +168,7 @@ bool sim_refuse(const struct gyre__site *call);
 		sim_refuse(&sim_site_);                                                            \
 	})
 bool sim_in_arena(const void *address);
-bool sim_is_journal_bytes(const void *address); /* of the schedule's heap */
+bool sim_is_journal_bytes(const void *address); /* of a heap of the schedule */
 
 /* oracle.c */
 void sim_oracle_reset(void);

@@ -82,6 +82,7 @@ struct sim_object *sim_object_add(void *at, gyre_ref *slots, size_t count)
 	object->live = true;
 	object->slots = slots;
 	object->count = count;
+	object->heap = sim.current->heap;
 	object->mark = 0;
 	return object;
 }
@@ -132,14 +133,18 @@ const void *sim_kept(const struct gyre_keep *keep, size_t i)
 	return value;
 }
 
-static void reach_frames(const struct sim_thread *thread)
+static void reach_member(const struct sim_member *member)
 {
 	const struct gyre_keep *keep;
 	size_t i;
 
-	for (keep = thread->m->head.keeps; keep != NULL; keep = keep->outer)
+	if (member->m == NULL)
+		return;
+	for (keep = member->m->head.keeps; keep != NULL; keep = keep->outer)
 		for (i = 0; i < keep->count; i++)
 			reach(sim_kept(keep, i), NULL, "a keep frame");
+	for (i = 0; i < member->held_count; i++)
+		reach(member->held[i], NULL, "a thread");
 }
 
 /* Marks what is reachable now. */
@@ -152,14 +157,9 @@ static void mark(void)
 	for (i = 0; i < SIM_ROOTS; i++)
 		if (oracle.root_made[i])
 			reach((const void *)value_of(&oracle.roots[i].slot), NULL, "a root");
-	for (i = 0; i < sim.count; i++) {
-		const struct sim_thread *thread = &sim.threads[i];
-
-		if (thread->m != NULL)
-			reach_frames(thread);
-		for (n = 0; n < thread->held_count; n++)
-			reach(thread->held[n], NULL, "a thread");
-	}
+	for (i = 0; i < sim.count; i++)
+		for (n = 0; n < SIM_HEAPS; n++)
+			reach_member(&sim.threads[i].member[n]);
 	while (oracle.depth > 0) {
 		const struct sim_object *object = oracle.stack[--oracle.depth];
 
@@ -203,8 +203,7 @@ void sim_oracle_access(const struct gyre__site *site, const void *address)
 void sim_oracle_thread_ends(struct sim_thread *thread)
 {
 	/* Its frames are gone with its stack. gyre learns that it has ended by its leavings. */
-	thread->held_count = 0;
-	thread->m = NULL;
+	memset(thread->member, 0, sizeof(thread->member));
 }
 
 unsigned sim_garbage(uint32_t *numbers, unsigned most)
@@ -213,7 +212,8 @@ unsigned sim_garbage(uint32_t *numbers, unsigned most)
 
 	mark();
 	for (i = 0; i < oracle.count && count < most; i++)
-		if (oracle.objects[i].live && oracle.objects[i].mark != oracle.marking)
+		if (oracle.objects[i].live && oracle.objects[i].heap == sim.current->heap &&
+		    oracle.objects[i].mark != oracle.marking)
 			numbers[count++] = oracle.objects[i].number;
 	return count;
 }
@@ -223,8 +223,13 @@ unsigned sim_live(void)
 	unsigned i, count = 0;
 
 	for (i = 0; i < oracle.count; i++)
-		count += oracle.objects[i].live;
+		count += oracle.objects[i].live && oracle.objects[i].heap == sim.current->heap;
 	return count;
+}
+
+uint32_t sim_number(const void *at)
+{
+	return sim_object_at(at)->number;
 }
 
 bool sim_is_live(uint32_t number)
@@ -239,7 +244,13 @@ bool sim_is_live(uint32_t number)
 
 bool sim_is_journal_bytes(const void *address)
 {
-	return sim.heap != NULL && address == (const void *)&sim.heap->shared.journal_bytes;
+	unsigned i;
+
+	for (i = 0; i < SIM_HEAPS; i++)
+		if (sim.heaps[i] != NULL &&
+		    address == (const void *)&sim.heaps[i]->shared.journal_bytes)
+			return true;
+	return false;
 }
 
 static void print_reference(const void *at)
@@ -252,9 +263,25 @@ static void print_reference(const void *at)
 		printf(" %u%s", object->number, object->live ? "" : "(freed)");
 }
 
-static void print_owners(void)
+static void print_member(const struct sim_member *member, const char *name)
 {
 	const struct gyre_keep *keep;
+	unsigned n;
+
+	if (member->m == NULL)
+		return;
+	printf("  %s: %s, holds", name, member->is_parked ? "parked" : "runs");
+	for (n = 0; n < member->held_count; n++)
+		print_reference(member->held[n]);
+	printf("; keeps");
+	for (keep = member->m->head.keeps; keep != NULL; keep = keep->outer)
+		for (n = 0; n < keep->count; n++)
+			print_reference(sim_kept(keep, n));
+	printf("\n");
+}
+
+static void print_owners(void)
+{
 	unsigned i, n;
 
 	for (i = 0; i < SIM_ROOTS; i++) {
@@ -264,20 +291,9 @@ static void print_owners(void)
 		print_reference((const void *)value_of(&oracle.roots[i].slot));
 		printf("\n");
 	}
-	for (i = 0; i < sim.count; i++) {
-		const struct sim_thread *thread = &sim.threads[i];
-
-		if (thread->m == NULL)
-			continue;
-		printf("  %s: %s, holds", thread->name, thread->is_parked ? "parked" : "runs");
-		for (n = 0; n < thread->held_count; n++)
-			print_reference(thread->held[n]);
-		printf("; keeps");
-		for (keep = thread->m->head.keeps; keep != NULL; keep = keep->outer)
-			for (n = 0; n < keep->count; n++)
-				print_reference(sim_kept(keep, n));
-		printf("\n");
-	}
+	for (i = 0; i < sim.count; i++)
+		for (n = 0; n < SIM_HEAPS; n++)
+			print_member(&sim.threads[i].member[n], sim.threads[i].name);
 }
 
 void sim_print_graph(void)
@@ -321,8 +337,11 @@ void sim_describe(const void *address, char *text, size_t bytes)
 	for (i = 0; i < SIM_ROOTS; i++)
 		if (within(address, &oracle.roots[i], sizeof(oracle.roots[i])))
 			snprintf(text, bytes, "root %u", i);
-	for (i = 0; i < sim.count; i++)
-		if (sim.threads[i].m != NULL &&
-		    within(address, sim.threads[i].m, sizeof(*sim.threads[i].m)))
-			snprintf(text, bytes, "mutator %s", sim.threads[i].name);
+	for (i = 0; i < sim.count * SIM_HEAPS; i++) {
+		const struct sim_thread *thread = &sim.threads[i / SIM_HEAPS];
+		const struct gyre_mutator *m = thread->member[i % SIM_HEAPS].m;
+
+		if (m != NULL && within(address, m, sizeof(*m)))
+			snprintf(text, bytes, "mutator %s", thread->name);
+	}
 }

@@ -14,6 +14,7 @@ struct sim_object {
 	uint32_t mark;
 	gyre_ref *slots;
 	size_t count;
+	unsigned heap;
 };
 
 struct sim_object *sim_object_at(const void *at); /* NULL: there never was one */
@@ -23,8 +24,8 @@ bool *sim_root_made(unsigned i);
 /* What a keep frame holds at index i. */
 const void *sim_kept(const struct gyre_keep *keep, size_t i);
 
-/* The numbers of the objects that are there and that nothing reaches. */
+/* The numbers of the objects of the calling thread's heap that are there and that nothing
+ * reaches. */
 unsigned sim_garbage(uint32_t *numbers, unsigned most);
-bool sim_is_live(uint32_t number);
 
 #endif

@@ -107,6 +107,33 @@ void gyre__qsbr_quiescent(void)
 		set_reader(sim.current, process.newest);
 }
 
+void sim_host_register(void)
+{
+	sim.current->registered = true;
+	set_reader(sim.current, process.newest);
+}
+
+void sim_host_unregister(void)
+{
+	sim.current->registered = false;
+	set_reader(sim.current, 0);
+}
+
+void sim_host_quiescent(void)
+{
+	set_reader(sim.current, process.newest);
+}
+
+void sim_host_offline(void)
+{
+	set_reader(sim.current, 0);
+}
+
+uint64_t sim_host_seen(void)
+{
+	return sim.current->reader;
+}
+
 static bool all_have_seen(uint64_t number)
 {
 	unsigned i;

@@ -121,8 +121,10 @@ void sim_fail(const char *format, ...)
 		printf("%llu of %llu calls for memory were refused\n",
 		       (unsigned long long)sim.refused, (unsigned long long)sim.asked);
 	printf("gyre-sim: FAILED: %s\n", what);
-	if (sim.failed != NULL)
+	if (sim.failed != NULL) {
+		fflush(stdout);
 		sim.failed();
+	}
 	print_replay();
 	fflush(stdout);
 	_exit(1);

@@ -12,8 +12,9 @@
 
 #define ROOTS 3
 #define ITEMS 12
-#define WIDE_ITEMS 2560 /* a cell of its own slabs */
+#define WIDE_ITEMS 600  /* more than one call's words of journal */
 #define FRAME 1300      /* a snapshot of several chunks */
+#define AT_ONCE 100     /* references to one object: two frames of it fit into its count */
 #define RING 4
 
 struct array {
@@ -21,7 +22,13 @@ struct array {
 	gyre_ref items[];
 };
 
-static const struct gyre_type *array_type;
+/* With slabs of its own. */
+struct large {
+	gyre_ref slot[SIM_SLOTS];
+	unsigned char filler[20000];
+};
+
+static const struct gyre_type *array_type, *large_type;
 
 static void *new_array(size_t length)
 {
@@ -83,9 +90,26 @@ static void write_arrays(void)
 static void write_wide(void)
 {
 	void *array = new_array(WIDE_ITEMS);
+	unsigned i;
 
-	sim_insist(gyre_array_fill(sim_mutator(), item(array, 0), WIDE_ITEMS, array));
+	for (i = 0; i < WIDE_ITEMS; i += AT_ONCE) {
+		void *made = sim_new();
+
+		sim_insist(gyre_array_fill(sim_mutator(), item(array, i), AT_ONCE, made));
+	}
+	sim_store(item(array, 0), array);
 	sim_safepoint();
+}
+
+static void make_large(void)
+{
+	struct large *large = sim_new_of(large_type, 0, 0, SIM_SLOTS);
+
+	sim_check(large != NULL && large->filler[0] == 0);
+	sim_init(&large->slot[0], sim_root_get(sim_pick(ROOTS)));
+	sim_store(&large->slot[1], large);
+	if (sim_pick(2))
+		sim_store(sim_slot(sim_new(), 0), large);
 }
 
 /* A frame that is longer than what there is for its snapshot; boundaries wait for memory. */
@@ -95,15 +119,14 @@ static void keep_many(void)
 	struct gyre_keep frame;
 	unsigned i;
 
-	values[0] = sim_new();
+	for (i = 0; i < FRAME; i++)
+		values[i] = i % AT_ONCE == 0 ? sim_new() : values[i - 1];
 	sim_init(sim_slot(values[0], 0), sim_root_get(sim_pick(ROOTS)));
-	for (i = 1; i < FRAME; i++)
-		values[i] = values[0];
 	sim_keep(&frame, values, FRAME);
 	sim_collect_soon();
 	sim_safepoint();
 	sim_boundaries(1);
-	sim_load(sim_slot(values[FRAME - 1], 0));
+	sim_load(sim_slot(values[0], 0));
 	sim_unkeep(&frame);
 }
 
@@ -132,7 +155,8 @@ static void rest(void)
 static void mutate(void *arg)
 {
 	static void (*const activities[])(void) = {
-		make_ring, make_ring, write_slots, write_slots, write_arrays, write_wide, keep_many,
+		make_ring,    make_ring,  write_slots, write_slots,
+		write_arrays, write_wide, make_large,  keep_many,
 	};
 	unsigned rounds = 2 + sim_pick(6);
 
@@ -147,23 +171,25 @@ static void mutate(void *arg)
 		sim_detach();
 }
 
+static void register_types(void)
+{
+	const struct gyre_type_desc array =
+		GYRE_TYPE(struct array, GYRE_TRAILING_REFS(struct array, items, length));
+	const struct gyre_type_desc large =
+		GYRE_TYPE(struct large, GYRE_REFS(GYRE_REF(struct large, slot)));
+
+	sim_insist(gyre_type_register(sim_heap(), &array, &array_type));
+	sim_insist(gyre_type_register(sim_heap(), &large, &large_type));
+}
+
 static void run(void)
 {
 	static const char *const names[] = { "a", "b", "c" };
-	static const struct gyre_refs element = { 0, 1 };
-	static const struct gyre_type_desc desc = {
-		.size = sizeof(desc),
-		.name = "array",
-		.object_bytes = sizeof(struct array),
-		.object_align = _Alignof(struct array),
-		.trailing = { offsetof(struct array, items), sizeof(gyre_ref), &element, 1,
-			      offsetof(struct array, length) },
-	};
 	unsigned i, mutators = 2 + sim_pick(2);
 
 	sim_starve(true);
 	sim_open(NULL);
-	sim_insist(gyre_type_register(sim_heap(), &desc, &array_type));
+	register_types();
 	sim_attach();
 	for (i = 0; i < ROOTS; i++)
 		sim_root_set(i, sim_new());

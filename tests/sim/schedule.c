@@ -150,7 +150,7 @@ static unsigned choose_search(bool forced)
 		return nth(0);
 	}
 	if (s->depth < s->follow)
-		chosen = s->chosen[s->depth];
+		chosen = s->chosen[s->depth] % options;
 	s->chosen[s->depth] = (uint16_t)chosen;
 	s->options[s->depth] = (uint16_t)options;
 	s->forced[s->depth] = forced;

@@ -54,7 +54,22 @@ struct sim_scenario {
 	X(doubled_edges)                                                                           \
 	X(chain)                                                                                   \
 	X(diamond)                                                                                 \
+	X(refurbish)                                                                               \
+	X(revived)                                                                                 \
+	X(one_epoch)                                                                               \
+	X(promises)                                                                                \
+	X(far_moved)                                                                               \
 	X(visitors)                                                                                \
+	X(claimed)                                                                                 \
+	X(pressure)                                                                                \
+	X(collectors)                                                                              \
+	X(closing)                                                                                 \
+	X(two_heaps)                                                                               \
+	X(arrays)                                                                                  \
+	X(host)                                                                                    \
+	X(stalled)                                                                                 \
+	X(runners)                                                                                 \
+	X(sticky)                                                                                  \
 	X(starved)
 
 #define SIM_SCENARIO_EXTERN(name) extern const struct sim_scenario sim_scenario_##name;
@@ -86,18 +101,29 @@ void sim_options(struct gyre_options *options);
 /* Opens the schedule's heap and registers struct sim_node; options NULL: those of sim_options. */
 void sim_open(const struct gyre_options *options);
 struct gyre_heap *sim_heap(void);
+/* There may be two heaps; each call is about the one that the calling thread uses, 0 at first. */
+void sim_use(unsigned heap);
 const struct gyre_type *sim_node_type(void);
 /* With the calling thread attached and unparked and no other: collects, compares what is left with
  * the true graph, verifies, drops all roots, collects, and expects nothing to be left; detaches,
  * closes. */
 void sim_finish(void);
+/* Closes the heap with what is in it. GYRE_BUSY: threads are attached. */
+enum gyre_status sim_close(void);
 
 /* Threads. */
 void sim_start(const char *name, void (*run)(void *arg), void *arg);
 /* Waits until all started threads have ended. The caller is parked or not attached. */
 void sim_join(void);
 void sim_contest(bool on);
-void sim_sleep(uint64_t ns); /* parked or not attached */
+void sim_sleep(uint64_t ns); /* a mutator that is not parked holds up boundaries */
+/* As the host: its own registration with QSBR, which gyre must leave alone. sim_host_seen: the grace
+ * period that the thread was last quiescent in; 0: it is offline. */
+void sim_host_register(void);
+void sim_host_unregister(void);
+void sim_host_quiescent(void);
+void sim_host_offline(void);
+uint64_t sim_host_seen(void);
 
 /*
  * From here on calls of the library for memory, a thread or a key fail, as the schedule's plan has
@@ -119,6 +145,7 @@ unsigned sim_pick(unsigned n);
 
 /* The calling thread as a mutator. */
 void sim_attach(void);
+void sim_attach_host(void); /* with GYRE_ATTACH_QSBR */
 void sim_detach(void);
 struct gyre_mutator *sim_mutator(void);
 void *sim_new(void); /* a struct sim_node; fails the schedule without memory */
@@ -152,7 +179,16 @@ void sim_boundaries(unsigned count);
 void sim_keep(struct gyre_keep *keep, void **values, size_t count);
 void sim_unkeep(struct gyre_keep *keep);
 
-/* Objects that are not freed yet, as the oracle knows them. */
+/* The epoch that the calling thread is in, and the one that was opened last. */
+uint64_t sim_epoch(void);
+uint64_t sim_newest_epoch(void);
+/* Far passes so far. */
+uint64_t sim_far_passes(void);
+
+/* The number of an object that is there, and whether the one of this number is there still. */
+uint32_t sim_number(const void *object);
+bool sim_is_live(uint32_t number);
+/* Objects of the heap that are not freed yet, as the oracle knows them. */
 unsigned sim_live(void);
 
 /* The thread will rely on object until its next safe point; for pointers that did not come from a

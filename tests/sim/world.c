@@ -12,35 +12,39 @@
 #include "mutator.h"
 #include "oracle.h"
 
-static struct gyre_heap *heap;
-static const struct gyre_type *node_type;
+static const struct gyre_type *node_types[SIM_HEAPS];
 
-static struct sim_thread *self(void)
+static struct sim_member *self(void)
 {
-	return sim.current;
+	return &sim.current->member[sim.current->heap];
+}
+
+void sim_use(unsigned heap)
+{
+	sim.current->heap = heap;
 }
 
 struct gyre_mutator *sim_mutator(void)
 {
 	if (self()->m == NULL || self()->is_parked)
 		sim_fail("the scenario uses the heap on thread %s, which is not attached or parked",
-			 self()->name);
+			 sim.current->name);
 	return self()->m;
 }
 
 struct gyre_heap *sim_heap(void)
 {
-	return heap;
+	return sim.heaps[sim.current->heap];
 }
 
 const struct gyre_type *sim_node_type(void)
 {
-	return node_type;
+	return node_types[sim.current->heap];
 }
 
 void sim_hold(const void *object)
 {
-	struct sim_thread *thread = self();
+	struct sim_member *member;
 	const struct sim_object *known;
 	unsigned i;
 
@@ -48,14 +52,15 @@ void sim_hold(const void *object)
 		return;
 	known = sim_object_at(object);
 	if (known == NULL || !known->live)
-		sim_fail("thread %s got hold of object %u, which is freed", thread->name,
+		sim_fail("thread %s got hold of object %u, which is freed", sim.current->name,
 			 known == NULL ? 0 : known->number);
-	for (i = 0; i < thread->held_count; i++)
-		if (thread->held[i] == object)
+	member = &sim.current->member[known->heap];
+	for (i = 0; i < member->held_count; i++)
+		if (member->held[i] == object)
 			return;
-	if (thread->held_count == SIM_HELD)
-		sim_fail("thread %s holds more than %d objects", thread->name, SIM_HELD);
-	thread->held[thread->held_count++] = object;
+	if (member->held_count == SIM_HELD)
+		sim_fail("thread %s holds more than %d objects", sim.current->name, SIM_HELD);
+	member->held[member->held_count++] = object;
 }
 
 /* A safe point begins. */
@@ -84,7 +89,7 @@ static void expect(enum gyre_status status, const char *call)
 
 uint64_t sim_refused(void)
 {
-	return self()->refused;
+	return sim.current->refused;
 }
 
 bool sim_granted(enum gyre_status status, uint64_t before, const char *call)
@@ -117,7 +122,7 @@ void sim_options(struct gyre_options *options)
 static enum gyre_status open_heap(const struct gyre_options *options)
 {
 	uint64_t before = sim_refused();
-	enum gyre_status status = gyre_heap_open(&heap, options);
+	enum gyre_status status = gyre_heap_open(&sim.heaps[sim.current->heap], options);
 
 	if ((status == GYRE_NO_THREAD || status == GYRE_LIMIT) && sim_refused() > before)
 		return GYRE_NO_MEMORY;
@@ -133,17 +138,26 @@ void sim_open(const struct gyre_options *options)
 
 	sim_options(&usual);
 	sim_insist(open_heap(options != NULL ? options : &usual));
-	sim.heap = heap;
-	sim_insist(gyre_type_register(heap, &desc, &node_type));
+	sim_insist(gyre_type_register(sim_heap(), &desc, &node_types[sim.current->heap]));
+}
+
+static void attach(unsigned flags)
+{
+	struct gyre_mutator *m;
+
+	sim_insist(gyre_attach(sim_heap(), flags, &m));
+	self()->m = m;
+	self()->is_parked = false;
 }
 
 void sim_attach(void)
 {
-	struct gyre_mutator *m;
+	attach(0);
+}
 
-	sim_insist(gyre_attach(heap, 0, &m));
-	self()->m = m;
-	self()->is_parked = false;
+void sim_attach_host(void)
+{
+	attach(GYRE_ATTACH_QSBR);
 }
 
 void sim_detach(void)
@@ -174,7 +188,7 @@ void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offse
 
 void *sim_new(void)
 {
-	void *node = sim_new_of(node_type, 0, offsetof(struct sim_node, slot), SIM_SLOTS);
+	void *node = sim_new_of(sim_node_type(), 0, offsetof(struct sim_node, slot), SIM_SLOTS);
 
 	if (node == NULL)
 		sim_fail("gyre_new: no memory");
@@ -257,7 +271,7 @@ static void drop_roots(void)
 	unsigned i;
 
 	for (i = 0; i < SIM_ROOTS; i++) {
-		if (!*sim_root_made(i))
+		if (!*sim_root_made(i) || sim_root(i)->heap != sim_heap())
 			continue;
 		expect(gyre_root_drop(sim_mutator(), sim_root(i)), "gyre_root_drop");
 		*sim_root_made(i) = false;
@@ -336,12 +350,27 @@ void sim_verify(void)
 
 void sim_collect_soon(void)
 {
-	gyre_collect_soon(heap);
+	gyre_collect_soon(sim_heap());
 }
 
 static uint64_t epochs(void)
 {
-	return gyre__counter_get(&heap->counted.epochs);
+	return gyre__counter_get(&sim_heap()->counted.epochs);
+}
+
+uint64_t sim_far_passes(void)
+{
+	return gyre__counter_get(&sim_heap()->counted.far_passes);
+}
+
+uint64_t sim_epoch(void)
+{
+	return atomic_load_explicit(&self()->m->epoch, memory_order_relaxed);
+}
+
+uint64_t sim_newest_epoch(void)
+{
+	return atomic_load_explicit(&sim_heap()->epoch, memory_order_relaxed);
 }
 
 void sim_boundaries(unsigned count)
@@ -386,8 +415,8 @@ static void expect_exact(void)
 
 static void expect_nothing(void)
 {
-	const struct gyre__collector_counters *counted = &heap->counted;
-	const struct gyre__shared_counters *shared = &heap->shared;
+	const struct gyre__collector_counters *counted = &sim_heap()->counted;
+	const struct gyre__shared_counters *shared = &sim_heap()->shared;
 
 	if (sim_live() != 0)
 		sim_fail("%u objects are left although nothing refers to any", sim_live());
@@ -397,6 +426,15 @@ static void expect_nothing(void)
 	sim_check(gyre__counter_get(&counted->counts_stuck) == 0);
 	sim_check(gyre__counter_get(&counted->trace_faults) == 0);
 	sim_check(gyre__counter_get(&shared->poison_faults) == 0);
+}
+
+enum gyre_status sim_close(void)
+{
+	enum gyre_status status = gyre_heap_close(sim_heap());
+
+	if (status == GYRE_OK)
+		sim.heaps[sim.current->heap] = NULL;
+	return status;
 }
 
 void sim_finish(void)
@@ -409,6 +447,5 @@ void sim_finish(void)
 	sim_collect();
 	expect_nothing();
 	sim_detach();
-	expect(gyre_heap_close(heap), "gyre_heap_close");
-	heap = sim.heap = NULL;
+	expect(sim_close(), "gyre_heap_close");
 }
