@@ -38,17 +38,13 @@ void gyre__increment(struct gyre__collector *c, void *object)
 
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
 	*word &= ~GYRE_ORANGE;
-	if (GYRE_TWIN(increments_clear_purple))
-		*word &= ~GYRE_PURPLE;
-	if (__builtin_expect(gyre__rc(*word) == GYRE_COUNT_MAX, 0)) {
-		if (GYRE_TWIN(counts_wrap))
-			*word -= GYRE_RC_ONE * GYRE_COUNT_MAX;
-		else
-			stick(c, object, word);
+	if (__builtin_expect(gyre__rc(*word) < GYRE_COUNT_MAX, 1))
+		*word += GYRE_RC_ONE;
+	else if (GYRE_TWIN(counts_wrap))
+		*word -= GYRE_RC_ONE * GYRE_COUNT_MAX;
+	else
 		stick(c, object, word);
-		return;
-	}
-	*word += GYRE_RC_ONE;
+	/* Also when it has stuck: then no count tells the pass of this reference. */
 	if (__builtin_expect(c->far.phase != GYRE_FAR_IDLE, 0))
 		gyre__far_touched(c, object, word); /* rare: increment during a far pass */
 }

@@ -42,11 +42,15 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 	 * the claim. Then its journal of the next epoch is open, its frames are not in any
 	 * snapshot, and it must not be taken for one that has not run since its last. Relaxed:
 	 * the claim has acquired the record. */
-	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch &&
-	    !GYRE_TWIN(claimed_anyway))
+	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch) {
+		if (GYRE_TWIN(claimed_anyway))
+			m->snapshot_runs = m->runs;
 		return true;
-	if (m->snapshot_runs == m->runs || GYRE_TWIN(parked_left_out)) {
-		/* It has not run: its journal is empty and its frames are as they were. */
+	}
+	if (m->snapshot_runs == m->runs) {
+		/* It has not run: its journal is empty and its frames are as they were. It may be
+		 * parked for long; others can use its slabs. */
+		gyre__bins_relinquish_idle(m);
 		m->snapshot_kept = true; /* rare: snapshot of a parked thread kept */
 		gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
 		atomic_store_explicit(&m->epoch, epoch, memory_order_relaxed);
@@ -54,8 +58,6 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 	}
 	if (!gyre__boundary(m))
 		return false;
-	/* It may be parked for long; others can use its slabs. */
-	gyre__bins_relinquish(m);
 	m->snapshot_runs = m->runs;
 	return true;
 }
@@ -72,8 +74,7 @@ static bool settle(struct gyre_mutator *m, uint64_t epoch)
 	if (atomic_load_explicit(&m->epoch, memory_order_acquire) == epoch)
 		return true;
 	if (state == GYRE_MUTATOR_EXITED) {
-		/* rare: boundary of a thread that left */
-		m->ended = GYRE_TWIN(exit_left_out) || boundary_for(m, epoch);
+		m->ended = boundary_for(m, epoch); /* rare: boundary of a thread that left */
 		return m->ended;
 	}
 	if (state == GYRE_MUTATOR_CLAIMED) /* by a verification: held for longer than this */

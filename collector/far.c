@@ -42,7 +42,12 @@ static bool begin_slab(struct gyre__slab *slab, void *collector)
 	uint32_t cell;
 
 	for (cell = 0; cell < slab->shape.cells; cell++) {
-		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], locator))
+		if (!(words[cell] & GYRE_PURPLE))
+			continue;
+		/* Its birth is not over; it is a candidate already, and in no list. */
+		if (gyre__is_newborn(words[cell]))
+			c->far.left++;
+		if (!gyre__traceable(words[cell], locator))
 			continue;
 		if (!gyre__vector_push(&c->far.visited, gyre__cell(slab, cell))) {
 			/* The rest stay purple. */
@@ -187,7 +192,7 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 	/* A newborn becomes purple when its birth is over. */
 	if (gyre__is_newborn(*word))
 		return;
-	if (!gyre__locator_of(object)->acyclic && !GYRE_TWIN(far_ignores_increments))
+	if (!(*word & GYRE_STUCK) && !gyre__locator_of(object)->acyclic)
 		gyre__suspect(c, object, word);
 	if (!(*word & GYRE_IN_TRACE) || !gyre__is_gray(*word))
 		return;
@@ -215,8 +220,9 @@ static void scan_some(struct gyre__collector *c)
 
 		if (far->head + DEPTH < far->visited.count)
 			__builtin_prefetch(gyre__word_of(far->visited.items[far->head + DEPTH]));
-		if (gyre__is_gray(*word) &&
-		    (gyre__crc(*word) > 0 || GYRE_TWIN(scan_blackens_white)))
+		/* One that has stuck since it was visited has references that no count tells of. */
+		if (gyre__is_gray(*word) && (gyre__crc(*word) > 0 || *word & GYRE_STUCK ||
+					     GYRE_TWIN(scan_blackens_white)))
 			blacken(c, object, word);
 	}
 }

@@ -80,6 +80,10 @@ static void mark(struct trial *t, void *root, uint64_t *word, size_t budget)
 		if (gyre__edge_cost(object) <= WIDE * budget)
 			gyre__each_edge(t->c, object, mark_child, t);
 	}
+	/* What the budget left out is no candidate by itself. A far pass finds it all at once,
+	 * where near passes would find a budget's worth in each epoch. */
+	if (head < visited->count)
+		t->c->far.left++;
 	gyre__counter_add(&t->c->heap->counted.near_traced, visited->count - start);
 }
 

@@ -81,6 +81,16 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	gyre__counter_add(&c->heap->counted.sets_freed, 1);
 }
 
+/* What a member that lives reaches is still to leave with it. */
+static void leave_alive(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	if (!gyre__vector_push(&c->stack, object))
+		/* What it reaches cannot be told now; the set is tried again as a whole. */
+		gyre__suspect(c, object, word); /* rare: refusal without memory */
+	if ((*word & (GYRE_PURPLE | GYRE_IN_YOUNG)) == GYRE_PURPLE)
+		c->far.left++;
+}
+
 /* A member leaves a refused set, to be counted among the living again. */
 static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 {
@@ -92,11 +102,8 @@ static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 	else if (gyre__rc(*word) == 0)
 		/* Brought to 0 by the freeing of another set: nobody else would ever release it. */
 		gyre__release(c, object, word);
-	else if (!gyre__vector_push(&c->stack, object))
-		/* What it reaches cannot be told now; the set is tried again as a whole. */
-		gyre__suspect(c, object, word); /* rare: refusal without memory */
-	else if ((*word & (GYRE_PURPLE | GYRE_IN_YOUNG)) == GYRE_PURPLE)
-		c->far.left++;
+	else
+		leave_alive(c, object, word);
 }
 
 static void leave_too(void *collector, void *child)
@@ -111,7 +118,7 @@ static void leave_too(void *collector, void *child)
  * reaches is reachable from a candidate still. */
 static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG)) && gyre__rc(*word) > 0) {
+	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG | GYRE_STUCK)) && gyre__rc(*word) > 0) {
 		*word &= ~GYRE_PURPLE; /* so that it gets a place in the list */
 		*word &= ~GYRE_IN_SET;
 		gyre__suspect(c, object, word); /* rare: living member leaves its set */

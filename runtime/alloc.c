@@ -21,6 +21,10 @@
 #include "type.h"
 
 #define ZERO_AHEAD 2048
+/* Bytes of newborns that are added to the pressure at once: all threads share that word. */
+#define TOLD_AT_ONCE ((size_t)16 << 10)
+/* Slabs given back at one boundary: each takes the slabs' lock. */
+#define RELINQUISHED_AT_ONCE 32
 #define PAIRS_IN_CHUNK (GYRE_CHUNK_ENTRIES / 2)
 
 static bool promise(struct gyre_mutator *m)
@@ -57,9 +61,15 @@ static void hand_over(struct gyre_mutator *m, const void *first, size_t count)
 
 static void hand_over_run(struct gyre_mutator *m, struct gyre__bin *bin)
 {
-	if (bin->cursor > bin->run_start)
-		hand_over(m, bin->run_start,
-			  (size_t)(bin->cursor - bin->run_start) / bin->cell_bytes);
+	size_t bytes = (size_t)(bin->cursor - bin->run_start);
+
+	if (bytes > 0)
+		hand_over(m, bin->run_start, bytes / bin->cell_bytes);
+	m->handed += bytes;
+	if (m->handed >= TOLD_AT_ONCE) {
+		gyre__pressure_add(m, m->handed);
+		m->handed = 0;
+	}
 	bin->run_start = bin->cursor;
 	m->births_promised--;
 }
@@ -109,20 +119,20 @@ static void relinquish(struct gyre_mutator *m, struct gyre__bin *bin)
 	*bin = (struct gyre__bin){ .cell_bytes = bin->cell_bytes };
 }
 
-/* Bins that had no newborn in the epoch that ends give their slabs back, so that a thread of many
- * types that it seldom uses does not keep a slab of each. What it costs was paid for by taking
- * them. */
-static void relinquish_idle(struct gyre_mutator *m)
+/* So a thread of many types that it seldom uses does not keep a slab of each. */
+void gyre__bins_relinquish_idle(struct gyre_mutator *m)
 {
 	struct gyre__bin **at = &m->held, *bin;
+	unsigned n = 0;
 
-	while ((bin = *at) != NULL) {
+	while ((bin = *at) != NULL && n < RELINQUISHED_AT_ONCE) {
 		if (bin->is_born) {
 			at = &bin->next_held;
 			continue;
 		}
 		*at = bin->next_held;
 		relinquish(m, bin);
+		n++;
 	}
 }
 
@@ -130,7 +140,7 @@ void gyre__births_seal(struct gyre_mutator *m)
 {
 	struct gyre__bin *bin;
 
-	relinquish_idle(m);
+	gyre__bins_relinquish_idle(m);
 	for (bin = m->born; bin != NULL; bin = bin->next_born) {
 		hand_over_run(m, bin);
 		bin->is_born = false;
@@ -283,7 +293,6 @@ static bool next_run(struct gyre_mutator *m, const struct gyre_type *type, uint3
 		}
 		bin->slab = slab;
 		bin->next_cell = 0;
-		gyre__pressure_add(m, (size_t)slab->vacant_count * slab->shape.cell_bytes);
 		take_run(bin);
 	}
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_ALLOCATION, gyre__now_ns() - start);

@@ -50,8 +50,9 @@ static struct gyre__chunk *take_spare(struct gyre__chunks *chunks)
 	return chunk;
 }
 
-static struct gyre__chunk *take_counted(struct gyre_heap *heap, size_t limit)
+static struct gyre__chunk *take_counted(struct gyre_mutator *m, size_t limit)
 {
+	struct gyre_heap *heap = m->heap;
 	gyre__counter *used = &heap->shared.journal_bytes;
 	uint64_t bytes = gyre__counter_add_shared(used, GYRE_CHUNK_BYTES);
 	struct gyre__chunk *chunk = NULL;
@@ -61,6 +62,8 @@ static struct gyre__chunk *take_counted(struct gyre_heap *heap, size_t limit)
 		if (chunk == NULL)
 			chunk = malloc(sizeof(*chunk));
 	}
+	/* Told now, as the limit may be gone at the next look. */
+	m->refusal = bytes > limit ? GYRE_JOURNAL_FULL : GYRE_NO_MEMORY;
 	if (chunk == NULL)
 		atomic_fetch_sub_explicit(used, GYRE_CHUNK_BYTES, memory_order_relaxed);
 	else
@@ -73,7 +76,7 @@ static struct gyre__chunk *take(struct gyre_mutator *m, size_t limit)
 	struct gyre__chunk *chunk = gyre__ring_take(&m->returned);
 
 	if (chunk == NULL)
-		chunk = take_counted(m->heap, limit);
+		chunk = take_counted(m, limit);
 	if (chunk == NULL)
 		return NULL;
 	chunk->next = NULL;
@@ -173,8 +176,6 @@ bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_JOURNAL, gyre__now_ns() - start);
 	if (room(m) >= entries)
 		return true;
-	/* rare: journal full */
-	m->refusal = gyre__journal_full(m->heap) ? GYRE_JOURNAL_FULL : GYRE_NO_MEMORY;
 	/* What was gathered in vain must not keep others from writing. */
 	while (m->spare != NULL && room(m) >= 2 * GYRE_STORES_RESERVED + GYRE_CHUNK_ENTRIES) {
 		struct gyre__chunk *chunk = m->spare;
@@ -184,7 +185,7 @@ bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
 		chunk->next = NULL;
 		gyre__chunk_give(m->heap, chunk);
 	}
-	return false;
+	return false; /* rare: journal full */
 }
 
 void gyre__journal_turn(struct gyre_mutator *m)

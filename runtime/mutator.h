@@ -80,6 +80,7 @@ struct gyre_mutator {
 	struct gyre__chunk *births_spare; /* empty ones, so that handing over cannot fail */
 	size_t births_room;               /* pairs that fit into births and births_spare */
 	size_t births_promised;           /* pairs that open runs will need */
+	size_t handed;                    /* bytes of newborns, not added to the pressure yet */
 
 	struct gyre_heap *heap;
 	/* The two rings: sealed chunks to the collector, empty ones back. */
@@ -99,7 +100,7 @@ struct gyre_mutator {
 
 	/* The collector's: the snapshot that is counted now, and `runs` when it was taken. */
 	struct gyre__chunk *snapshot;
-	uint64_t snapshot_runs; /* UINT64_MAX: taken by the mutator itself */
+	uint64_t snapshot_runs; /* UINT64_MAX: there has been none yet */
 	bool snapshot_kept; /* at this boundary: it had not run */
 	bool ended;         /* its last epoch is sealed */
 };
@@ -145,6 +146,8 @@ void gyre__unclaim(struct gyre_mutator *m);
 
 /* alloc.c: the newborns of the epoch go to chunks; returned to the caller as a chain. */
 void gyre__births_seal(struct gyre_mutator *m);
+/* Gives slabs of bins back that had no newborn in this epoch, a few at each boundary. */
+void gyre__bins_relinquish_idle(struct gyre_mutator *m);
 /* Gives all slabs of m back, after sealing. */
 void gyre__bins_relinquish(struct gyre_mutator *m);
 void gyre__bins_destroy(struct gyre_mutator *m);

@@ -90,7 +90,9 @@ bool gyre__boundary(struct gyre_mutator *m)
 		gyre__chunk_give(m->heap, chain); /* rare: snapshot refused */
 		return false;
 	}
-	gyre__chain_append(&chain, seal_journal(m));
+	if (!(GYRE_TWIN(parked_left_out) && gyre__mutator_state(m) == GYRE_MUTATOR_CLAIMED) &&
+	    !(GYRE_TWIN(exit_left_out) && gyre__mutator_state(m) == GYRE_MUTATOR_EXITED))
+		gyre__chain_append(&chain, seal_journal(m));
 	gyre__births_seal(m);
 	gyre__chain_append(&chain, m->births);
 	m->births = NULL;

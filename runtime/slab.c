@@ -7,7 +7,7 @@
  * Invariants: `bytes` never exceeds the heap's limit; a FREE slab is either clean (never used, or
  * given back to the system: all zero) or in the list of dirty ones; a slab's words are all 0 when
  * it becomes FREE. The lock is held for list operations only, never while memory is filled or
- * returned.
+ * returned, but for the unmapping of an arena that is not needed any more.
  */
 #include "slab.h"
 
@@ -78,10 +78,11 @@ static void slab_publish(struct gyre__slab *slab, enum gyre__slab_state state)
  * says rather less than is true. */
 static bool is_dense(struct gyre_heap *heap)
 {
-	uint64_t live = gyre__counter_get(&heap->counted.bytes_allocated) -
-			gyre__counter_get(&heap->counted.bytes_reclaimed);
+	/* In this order, so that the difference is never below 0. */
+	uint64_t reclaimed = gyre__counter_get(&heap->counted.bytes_reclaimed);
+	uint64_t allocated = gyre__counter_get(&heap->counted.bytes_allocated);
 
-	return live > heap->slabs.bytes / 2;
+	return allocated > reclaimed && allocated - reclaimed > heap->slabs.bytes / 2;
 }
 
 static struct gyre__arena *arena_open(struct gyre_heap *heap, size_t bytes)

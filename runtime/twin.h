@@ -13,17 +13,15 @@
 	X(no_delta, "a set is freed although a member was touched since it was prepared")          \
 	X(decrements_at_once, "decrements are applied in their own epoch, not one epoch late")     \
 	X(first_to_last, "sets are judged first found first")                                      \
-	X(increments_clear_purple, "an increment takes an object out of the candidates")           \
 	X(mark_on_revisit, "a trial subtracts an edge only if it leads to a visited object")       \
 	X(scan_blackens_white, "what a trial found dead is blackened when it is met again")        \
 	X(released_member_lost, "a released member of a refused set is not freed")                 \
 	X(one_list_flag, "an object is freed while another list holds it")                         \
 	X(freed_root_listed, "the root of a freed set is a candidate again")                       \
 	X(settle_without_sum, "what a near trial visited is a set, wherever its edges led")        \
-	X(far_ignores_increments, "an increment during a far pass makes no candidate")             \
 	X(far_clears_late, "a far pass takes an object out of the candidates when it is live")     \
 	X(no_snapshot, "what keep frames hold is not counted")                                     \
-	X(parked_left_out, "the journal of a parked thread waits until it runs again")             \
+	X(parked_left_out, "the journal of a parked thread waits until it runs")                   \
 	X(exit_left_out, "the last epoch of a thread that left is not sealed")                     \
 	X(claimed_anyway, "a thread that did its boundary before the claim is taken for parked")   \
 	X(no_exchange, "a store is a load and a store")                                            \

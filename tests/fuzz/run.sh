@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# run.sh NAME FOLDER RUNS [CLANG ARGUMENT ...]: builds the fuzz target NAME in FOLDER with clang,
-# libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer from the arguments, and lets it make up
-# RUNS inputs, or stop after FUZZ_SECONDS (10). FUZZ_SEED (1) is what they come from. The corpus in
+# run.sh NAME FOLDER RUNS [CLANG ARGUMENT ...] [-- CLANG ARGUMENT ...]: builds the fuzz target NAME in
+# FOLDER with clang, libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer from the arguments
+# (what is behind -- being compiled by itself first), and lets it make up RUNS inputs, or stop after
+# FUZZ_SECONDS (10). FUZZ_SEED (1) is what they come from. The corpus in
 # the sources is read and not changed; what is new goes to FOLDER/NAME.corpus, and an input that
 # fails to FOLDER. Ends with 77, as a test that was skipped, where there is no clang or no libFuzzer.
 set -u
@@ -21,8 +22,33 @@ if [ -z "$clang" ] || ! echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTe
 	exit 77
 fi
 rm -f "$target.probe"
-"$clang" -std=gnu11 -D_GNU_SOURCE= -O1 -g -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=all -fno-omit-frame-pointer -o "$target" "$@" || exit 1
+build()
+{
+	"$clang" -std=gnu11 -D_GNU_SOURCE= -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -fno-omit-frame-pointer "$@"
+}
+
+objects=$folder/$name.objects
+rm -rf "$objects"
+mkdir -p "$objects" || exit 1
+linked=0
+for argument; do
+	[ "$argument" = -- ] && break
+	linked=$((linked + 1))
+done
+if [ "$linked" -lt $# ]; then
+	(
+		shift $((linked + 1))
+		cd "$objects" && build -c "$@"
+	) || exit 1
+	for argument; do
+		shift
+		[ "$linked" -gt 0 ] && set -- "$@" "$argument"
+		linked=$((linked - 1))
+	done
+	set -- "$@" "$objects"/*.o
+fi
+build -o "$target" "$@" || exit 1
 
 dictionary=
 [ -f "$here/$name.dict" ] && dictionary=-dict=$here/$name.dict

@@ -5,16 +5,6 @@
  */
 #include "sim.h"
 
-/* Two objects that refer to each other; gives the first. */
-static void *make_cycle(void)
-{
-	void *a = sim_new(), *b = sim_new();
-
-	sim_init(sim_slot(a, 0), b);
-	sim_init(sim_slot(b, 0), a);
-	return a;
-}
-
 /* What was built is old: its births are counted back, and nothing of it is a candidate. */
 static void settle(void)
 {
@@ -66,7 +56,7 @@ static void mover(void *arg)
 		/* Two that move at once may lose it. */
 		if (sim_pick(4) == 0 && sim_load(sim_slot(sim_root_get(from), 1)) == NULL)
 			sim_store(sim_slot(sim_root_get(from), 1),
-				  sim_pick(2) ? sim_new() : make_cycle());
+				  sim_pick(2) ? sim_new() : sim_new_cycle());
 	}
 	sim_detach();
 }
@@ -78,28 +68,21 @@ static void begin_moved(void *(*make)(void))
 	sim_open(NULL);
 	sim_attach();
 	thing = make();
-	sim_root_set(0, make_cycle());
-	sim_root_set(1, make_cycle());
+	sim_root_set(0, sim_new_cycle());
+	sim_root_set(1, sim_new_cycle());
 	sim_store(sim_slot(sim_root_get(0), 1), thing);
 	sim_root_set(2, thing);
 	settle();
-}
-
-static void end(void)
-{
-	sim_join();
-	sim_unpark();
-	sim_finish();
 }
 
 static void moved_edges(void)
 {
 	unsigned rounds = 2 + sim_pick(8);
 
-	begin_moved(sim_pick(2) ? sim_new : make_cycle);
+	begin_moved(sim_pick(2) ? sim_new : sim_new_cycle);
 	sim_start("a", mover, &rounds);
 	sim_start("b", mover, &rounds);
-	end();
+	sim_end();
 }
 
 /*
@@ -122,9 +105,9 @@ static void lone_mover(void *arg)
 
 static void moved_edge(void)
 {
-	begin_moved(make_cycle);
+	begin_moved(sim_new_cycle);
 	sim_start("mover", lone_mover, NULL);
-	end();
+	sim_end();
 }
 
 /*
@@ -145,8 +128,8 @@ static void doubler(void *arg)
 			sim_safepoint();
 		else
 			sim_store(sim_slot(second, 1), NULL);
-		if (sim_pick(2))
-			sim_safepoint();
+		/* Again when the last edge is in no count any more. */
+		sim_boundaries(sim_pick(4));
 	}
 	sim_detach();
 }
@@ -162,6 +145,9 @@ static void doubter(void *arg)
 
 		doubt(0, slot);
 		doubt(0, 1 - slot);
+		/* What a near pass has found live is not tried again before a far pass. */
+		if (sim_pick(2))
+			sim_collect();
 		sim_collect_soon();
 		sim_safepoint();
 	}
@@ -172,15 +158,15 @@ static void doubled_edges(void)
 {
 	unsigned rounds = 2 + sim_pick(8);
 
-	begin_moved(make_cycle);
+	begin_moved(sim_new_cycle);
 	sim_start("doubler", doubler, &rounds);
 	sim_start("doubter", doubter, &rounds);
-	end();
+	sim_end();
 }
 
 /*
  * Candidates that refer to candidates: cycles of which each is held by a root of its own. Two
- * mutators drop the roots, in any order.
+ * mutators drop the roots, in any order, and one of them may ask for a full collection.
  */
 #define CYCLES 4
 
@@ -222,7 +208,7 @@ static void drop_all(void)
 	settle();
 	sim_start("dropper", dropper, &firsts[0]);
 	sim_start("other", dropper, &firsts[1]);
-	end();
+	sim_end();
 }
 
 static void begin_cycles(void)
@@ -232,26 +218,36 @@ static void begin_cycles(void)
 	sim_open(NULL);
 	sim_attach();
 	for (i = 0; i < CYCLES; i++)
-		sim_root_set(i, make_cycle());
+		sim_root_set(i, sim_new_cycle());
+}
+
+/* From a to b of the order of birth, or the other way about: a far pass meets its roots in the
+ * order of their addresses, a near pass in that of their last decrements. */
+static void link_either(unsigned a, unsigned b, bool reverse)
+{
+	link_cycles(reverse ? b : a, reverse ? a : b);
 }
 
 static void chain(void)
 {
+	bool reverse = sim_pick(2);
 	unsigned i;
 
 	begin_cycles();
 	for (i = 1; i < CYCLES; i++)
-		link_cycles(i - 1, i);
+		link_either(i - 1, i, reverse);
 	drop_all();
 }
 
 static void diamond(void)
 {
+	bool reverse = sim_pick(2);
+
 	begin_cycles();
-	link_cycles(0, 1);
-	link_cycles(0, 2);
-	link_cycles(1, 3);
-	link_cycles(2, 3);
+	link_either(0, 1, reverse);
+	link_either(0, 2, reverse);
+	link_either(1, 3, reverse);
+	link_either(2, 3, reverse);
 	drop_all();
 }
 

@@ -16,6 +16,7 @@
 #define FRAME 1300      /* a snapshot of several chunks */
 #define AT_ONCE 100     /* references to one object: two frames of it fit into its count */
 #define RING 4
+#define RIM 20 /* more than lists hold at first */
 
 struct array {
 	size_t length;
@@ -58,6 +59,22 @@ static void make_ring(void)
 	sim_store(sim_slot(first, 0), last);
 	if (sim_pick(2))
 		sim_root_set(sim_pick(ROOTS), last);
+}
+
+/* A hub and what it refers to, each of which refers to it. */
+static void make_wheel(void)
+{
+	void *hub = new_array(RIM);
+	unsigned i;
+
+	for (i = 0; i < RIM; i++) {
+		void *node = sim_new();
+
+		sim_init(sim_slot(node, 0), hub);
+		sim_store(item(hub, i), node);
+	}
+	if (sim_pick(4))
+		sim_root_set(sim_pick(ROOTS), hub);
 }
 
 /* Each call that stores, on what the roots hold and others write as well. */
@@ -155,8 +172,8 @@ static void rest(void)
 static void mutate(void *arg)
 {
 	static void (*const activities[])(void) = {
-		make_ring,    make_ring,  write_slots, write_slots,
-		write_arrays, write_wide, make_large,  keep_many,
+		make_ring,  make_wheel,   make_wheel, write_slots, write_slots,
+		make_large, write_arrays, write_wide, keep_many,
 	};
 	unsigned rounds = 2 + sim_pick(6);
 

@@ -17,9 +17,12 @@ static void write_some(void)
 	sim_root_set(sim_pick(ROOTS), sim_pick(2) ? made : seen);
 }
 
+/* Comes and goes; the last time it may die without a word, parked or with a frame open. */
 static void visitor(void *arg)
 {
 	unsigned rounds = 1 + sim_pick(3);
+	struct gyre_keep frame;
+	void *kept[1];
 
 	(void)arg;
 	while (rounds-- > 0) {
@@ -36,9 +39,12 @@ static void visitor(void *arg)
 			sim_unpark();
 			write_some();
 		}
-		/* The last time it may die without a word. */
 		if (rounds > 0 || sim_pick(3))
 			sim_detach();
+		else if (sim_pick(2))
+			sim_park();
+		else if ((kept[0] = sim_root_get(0)) != NULL)
+			sim_keep(&frame, kept, 1);
 	}
 }
 

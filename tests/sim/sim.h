@@ -101,13 +101,15 @@ void sim_options(struct gyre_options *options);
 /* Opens the schedule's heap and registers struct sim_node; options NULL: those of sim_options. */
 void sim_open(const struct gyre_options *options);
 struct gyre_heap *sim_heap(void);
-/* There may be two heaps; each call is about the one that the calling thread uses, 0 at first. */
+/* There may be two heaps; each call is about the one that its thread uses, 0 at first. */
 void sim_use(unsigned heap);
 const struct gyre_type *sim_node_type(void);
 /* With the calling thread attached and unparked and no other: collects, compares what is left with
  * the true graph, verifies, drops all roots, collects, and expects nothing to be left; detaches,
  * closes. */
 void sim_finish(void);
+/* The usual end of a scenario whose thread is parked: joins, unparks, finishes. */
+void sim_end(void);
 /* Closes the heap with what is in it. GYRE_BUSY: threads are attached. */
 enum gyre_status sim_close(void);
 
@@ -117,8 +119,8 @@ void sim_start(const char *name, void (*run)(void *arg), void *arg);
 void sim_join(void);
 void sim_contest(bool on);
 void sim_sleep(uint64_t ns); /* a mutator that is not parked holds up boundaries */
-/* As the host: its own registration with QSBR, which gyre must leave alone. sim_host_seen: the grace
- * period that the thread was last quiescent in; 0: it is offline. */
+/* As the host: its own registration with QSBR, which gyre must leave alone. sim_host_seen: the
+ * grace period that the thread was last quiescent in; 0: it is offline. */
 void sim_host_register(void);
 void sim_host_unregister(void);
 void sim_host_quiescent(void);
@@ -149,6 +151,8 @@ void sim_attach_host(void); /* with GYRE_ATTACH_QSBR */
 void sim_detach(void);
 struct gyre_mutator *sim_mutator(void);
 void *sim_new(void); /* a struct sim_node; fails the schedule without memory */
+/* Two of them that refer to each other by their slots 0; gives the first. */
+void *sim_new_cycle(void);
 /* Of any type, with trailing length; slots: where its references are, one after another. NULL
  * without memory. */
 void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offset, size_t slots);

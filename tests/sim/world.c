@@ -195,6 +195,15 @@ void *sim_new(void)
 	return node;
 }
 
+void *sim_new_cycle(void)
+{
+	void *first = sim_new(), *second = sim_new();
+
+	sim_init(sim_slot(first, 0), second);
+	sim_init(sim_slot(second, 0), first);
+	return first;
+}
+
 gyre_ref *sim_slot(void *node, unsigned i)
 {
 	return &((struct sim_node *)node)->slot[i];
@@ -448,4 +457,11 @@ void sim_finish(void)
 	expect_nothing();
 	sim_detach();
 	expect(sim_close(), "gyre_heap_close");
+}
+
+void sim_end(void)
+{
+	sim_join();
+	sim_unpark();
+	sim_finish();
 }
