@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_passes.c: the far pass met by what mutators do while it is under way, candidates that the
- * near pass may not try, and sets of one verdict that wait for each other. The collector is held
- * and the test does its steps. Main thread only.
+ * near pass may not try, what must call for a far pass or be lost, and sets of one verdict that
+ * wait for each other. The collector is held and the test does its steps. Main thread only.
  */
 #include "held.h"
 
@@ -227,6 +227,94 @@ static void candidates_that_are_none_any_more(void **state)
 	drop_all(w, &root, 1);
 }
 
+/*
+ * A count that sticks while a far pass has the object in hand: no count tells of the reference, so
+ * the pass must be told. First with room in the trial count; then with as many edges subtracted as
+ * there were counts, so that nothing but the flag speaks for the object.
+ */
+static void stuck_during_a_far_pass(void **state)
+{
+	struct world *w = (struct world *)*state;
+
+	for (int explained = 0; explained < 2; explained++) {
+		struct gyre__collector *c;
+		struct gyre_root roots[2];
+		struct node *n = rooted(w, &roots[0], 1);
+		uint64_t *word = gyre__word_of(n);
+
+		expect_ok(gyre_root_init(w->m, &roots[1], NULL));
+		expect_ok(gyre_init(w->m, &n->left, n));
+		c = held_begin(w);
+		forget(c, &roots[0]);
+		gyre__far_begin(c);
+		expect(gyre__is_gray(*word) && gyre__crc(*word) == 1);
+		*word |= GYRE_COUNT_MAX << GYRE_RC_SHIFT;
+		hold(c, &roots[1], n);
+		expect(*word & GYRE_STUCK);
+		if (explained)
+			*word = (*word & (GYRE_CRC_ONE - 1)) | GYRE_CRC_ONE;
+		end_far(c);
+		expect_equal(c->sets_count, 0);
+		expect_equal(*word & GYRE_RELEASED, 0);
+		/* As if it had not stuck: the edge to itself, and the root. */
+		*word &= ~(GYRE_STUCK | GYRE_COUNT_MAX << GYRE_RC_SHIFT);
+		*word |= 2 * GYRE_RC_ONE;
+		finish(w, c);
+		drop_all(w, roots, LENGTH(roots));
+	}
+}
+
+/* Purple before its birth is over: a far pass cannot begin from it, so another must come. */
+static void purple_newborn(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c;
+	struct gyre_root root;
+	uint64_t *word = gyre__word_of(rooted(w, &root, 1));
+
+	c = held_begin(w);
+	*word |= GYRE_NEWBORN_TRACE | GYRE_PURPLE;
+	gyre__far_begin(c);
+	expect_equal(c->far.visited.count, 0);
+	expect(c->far.left > 0);
+	end_far(c);
+	*word &= ~(GYRE_TRACE | GYRE_PURPLE);
+	finish(w, c);
+	drop_all(w, &root, 1);
+}
+
+/* Two dead rings, one behind the other, and a budget for the first: what it left out is no
+ * candidate, so a far pass must be due. */
+static void what_a_budget_leaves_out(void **state)
+{
+	struct world *w = (struct world *)*state;
+	uint32_t budget = w->heap->options.near_budget;
+	struct gyre__collector *c;
+	struct gyre_root root;
+	struct node *n[4];
+
+	n[0] = rooted(w, &root, 0);
+	for (size_t i = 1; i < 4; i++) {
+		n[i] = node_new(w, w->m, i);
+		expect_ok(gyre_init(w->m, &n[i - 1]->left, n[i]));
+	}
+	expect_ok(gyre_init(w->m, &n[1]->right, n[0]));
+	expect_ok(gyre_init(w->m, &n[3]->right, n[2]));
+	c = held_begin(w);
+	w->heap->options.near_budget = 2;
+	forget(c, &root);
+	gyre__near_pass(c); /* it comes of age */
+	c->far.left = 0;
+	c->yield.level = 0;
+	gyre__near_pass(c);
+	expect_equal(held_word(n[0]) & GYRE_IN_SET, GYRE_IN_SET);
+	expect_equal(held_word(n[3]) & (GYRE_IN_SET | GYRE_PURPLE), 0);
+	expect(c->far.left > 0);
+	w->heap->options.near_budget = budget;
+	finish(w, c);
+	drop_all(w, &root, 1);
+}
+
 /* A ring of two that nothing holds, all of it GRAY, as a trial leaves it. */
 static void dead_ring(struct node *const *n, struct gyre_root *roots)
 {
@@ -348,6 +436,9 @@ int main(void)
 		world_test(more_edges_than_counts),
 		world_test(candidates_that_are_not_tried),
 		world_test(candidates_that_are_none_any_more),
+		world_test(stuck_during_a_far_pass),
+		world_test(purple_newborn),
+		world_test(what_a_budget_leaves_out),
 		world_test(a_set_waits_for_one_that_is_carried_over),
 		world_test(released_before_the_preparation),
 		world_test(what_a_leaving_member_reaches_leaves),
