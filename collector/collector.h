@@ -16,7 +16,7 @@
 
 #include "heap.h"
 #include "mutator.h"
-#include "platform/memory.h"
+#include "vector.h"
 #include "word.h"
 
 /* A candidate set: members [from, from + count) of `members`. The root of its gathering comes

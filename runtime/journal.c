@@ -91,11 +91,6 @@ static size_t limit_of(const struct gyre_heap *heap)
 	return heap->options.journal_limit - heap->options.journal_limit / 8;
 }
 
-bool gyre__journal_full(struct gyre_heap *heap)
-{
-	return gyre__counter_get(&heap->shared.journal_bytes) + GYRE_CHUNK_BYTES > limit_of(heap);
-}
-
 struct gyre__chunk *gyre__chunk_take(struct gyre_mutator *m)
 {
 	return take(m, limit_of(m->heap));

@@ -53,8 +53,6 @@ struct gyre__chunk *gyre__chunk_take(struct gyre_mutator *m);
 /* The same for a snapshot. The limit does not hold here, as the journals shrink only by
  * boundaries; and without memory there are the mutator's spare chunks. */
 struct gyre__chunk *gyre__chunk_take_for_snapshot(struct gyre_mutator *m);
-/* Whether the limit is what keeps a mutator from a chunk. */
-bool gyre__journal_full(struct gyre_heap *heap);
 /* Gives a chain of chunks back to the heap's store or the system. */
 void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory.c: mapping memory by mmap, and the growing arrays. See memory.h.
+ * memory.c: mapping memory by mmap. See memory.h.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* mremap */
@@ -10,8 +10,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#define VECTOR_KEEP ((size_t)1 << 16) /* items that an emptied vector keeps */
 
 static void *map_pages(size_t bytes)
 {
@@ -58,47 +56,17 @@ void gyre__discard(void *address, size_t bytes)
 		memset(address, 0, bytes);
 }
 
-static bool resize(struct gyre__vector *vector, size_t room)
+void *gyre__resize(void *address, size_t old_bytes, size_t bytes)
 {
-	size_t bytes = room * sizeof(void *);
-	void *items;
+	void *moved;
 
-	if (room > SIZE_MAX / sizeof(void *))
-		return false;
-	if (vector->items == NULL)
-		items = map_pages(bytes);
-	else
-		items = mremap(vector->items, vector->room * sizeof(void *), bytes, MREMAP_MAYMOVE);
-	if (items == NULL || items == MAP_FAILED)
-		return false;
-	vector->items = items;
-	vector->room = room;
-	return true;
-}
-
-bool gyre__vector_grow(struct gyre__vector *vector)
-{
-	return resize(vector, vector->room == 0 ? VECTOR_KEEP : vector->room * 2);
-}
-
-bool gyre__vector_reserve(struct gyre__vector *vector, size_t count)
-{
-	while (vector->room < count)
-		if (!gyre__vector_grow(vector))
-			return false;
-	return true;
-}
-
-void gyre__vector_reset(struct gyre__vector *vector)
-{
-	vector->count = 0;
-	if (vector->room > VECTOR_KEEP)
-		resize(vector, VECTOR_KEEP);
-}
-
-void gyre__vector_destroy(struct gyre__vector *vector)
-{
-	if (vector->items != NULL)
-		munmap(vector->items, vector->room * sizeof(void *));
-	*vector = (struct gyre__vector){ 0 };
+	if (bytes == 0) {
+		if (address != NULL)
+			munmap(address, old_bytes);
+		return NULL;
+	}
+	if (address == NULL)
+		return map_pages(bytes);
+	moved = mremap(address, old_bytes, bytes, MREMAP_MAYMOVE);
+	return moved == MAP_FAILED ? NULL : moved;
 }

@@ -23,7 +23,6 @@
 
 #define FRESH 0xa5
 #define FREED 0xdb
-#define VECTOR_KEEP 16 /* few, so that lists grow and move */
 #define ARENAS 8
 
 /* In front of each block. */
@@ -234,39 +233,11 @@ void gyre__favour_huge(void *address, size_t bytes)
 	(void)bytes;
 }
 
-static bool resize(struct gyre__vector *vector, size_t room)
+void *gyre__resize(void *address, size_t old_bytes, size_t bytes)
 {
-	void **items = gyre__sim_realloc(vector->items, room * sizeof(void *));
-
-	if (items == NULL)
-		return false;
-	vector->items = items;
-	vector->room = room;
-	return true;
-}
-
-bool gyre__vector_grow(struct gyre__vector *vector)
-{
-	return resize(vector, vector->room == 0 ? VECTOR_KEEP : vector->room * 2);
-}
-
-bool gyre__vector_reserve(struct gyre__vector *vector, size_t count)
-{
-	while (vector->room < count)
-		if (!gyre__vector_grow(vector))
-			return false;
-	return true;
-}
-
-void gyre__vector_reset(struct gyre__vector *vector)
-{
-	vector->count = 0;
-	if (vector->room > VECTOR_KEEP)
-		resize(vector, VECTOR_KEEP);
-}
-
-void gyre__vector_destroy(struct gyre__vector *vector)
-{
-	gyre__sim_free(vector->items);
-	*vector = (struct gyre__vector){ 0 };
+	(void)old_bytes;
+	if (bytes > 0)
+		return gyre__sim_realloc(address, bytes);
+	gyre__sim_free(address);
+	return NULL;
 }

@@ -6,6 +6,8 @@
  */
 #include "held.h"
 
+#include "platform/memory.h"
+
 /* What is to be said, of which object, and how often anything was. */
 struct complaint {
 	const char *words;

@@ -6,6 +6,7 @@
 #include "support.h"
 
 #include "platform/memory.h"
+#include "vector.h"
 
 static void *item(size_t i)
 {
