@@ -81,6 +81,12 @@ void gyre__decrement(struct gyre__collector *c, void *object)
 		return;
 	GYRE_ASSERT(gyre__rc(*word) > 0);
 	*word = (*word & ~GYRE_ORANGE) - GYRE_RC_ONE;
+	/* A birth that is still to be counted, or to be taken back, keeps its object, and decides
+	 * then what becomes of it. A count may fall to 0 before the birth is known: a thread that
+	 * is an epoch ahead makes an object, one that is behind stores it into what dies, and what
+	 * dies gives its references up at once. */
+	if ((!(*word & GYRE_BORN) && !GYRE_TWIN(unborn_dies)) || gyre__is_newborn(*word))
+		return; /* rare: decrement before the birth is over */
 	if (gyre__rc(*word) == 0)
 		gyre__release(c, object, word);
 	else if (!locator->acyclic)

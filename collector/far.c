@@ -42,12 +42,7 @@ static bool begin_slab(struct gyre__slab *slab, void *collector)
 	uint32_t cell;
 
 	for (cell = 0; cell < slab->shape.cells; cell++) {
-		if (!(words[cell] & GYRE_PURPLE))
-			continue;
-		/* Its birth is not over; it is a candidate already, and in no list. */
-		if (gyre__is_newborn(words[cell]))
-			c->far.left++;
-		if (!gyre__traceable(words[cell], locator))
+		if (!(words[cell] & GYRE_PURPLE) || !gyre__traceable(words[cell], locator))
 			continue;
 		if (!gyre__vector_push(&c->far.visited, gyre__cell(slab, cell))) {
 			/* The rest stay purple. */

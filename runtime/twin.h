@@ -20,6 +20,7 @@
 	X(freed_root_listed, "the root of a freed set is a candidate again")                       \
 	X(settle_without_sum, "what a near trial visited is a set, wherever its edges led")        \
 	X(far_clears_late, "a far pass takes an object out of the candidates when it is live")     \
+	X(unborn_dies, "an object may die before its birth is counted")                            \
 	X(no_snapshot, "what keep frames hold is not counted")                                     \
 	X(parked_left_out, "the journal of a parked thread waits until it runs")                   \
 	X(exit_left_out, "the last epoch of a thread that left is not sealed")                     \

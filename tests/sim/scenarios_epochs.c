@@ -382,9 +382,66 @@ static void refurbish(void)
 	sim_end();
 }
 
+/*
+ * Unborn: x dies at the boundary at which a store of n into x is counted, and n is younger still.
+ * The maker, behind, cuts x off; goes on into the next epoch and the one after; makes n there. The
+ * holder, between, has got hold of x before and stores n into it. So n is counted up by the store
+ * and down by the death of x, both before its birth is known.
+ */
+static void unborn_maker(void *arg)
+{
+	uint64_t epoch;
+	unsigned i;
+
+	(void)arg;
+	sim_attach();
+	epoch = sim_epoch();
+	sim_root_set(0, NULL);
+	for (i = 0; i < 24 && sim_epoch() < epoch + 2; i++) {
+		sim_collect_soon();
+		sim_safepoint();
+	}
+	sim_root_set(1, sim_new());
+	sim_detach();
+}
+
+static void unborn_holder(void *arg)
+{
+	void *x, *n = NULL;
+	uint64_t epoch;
+	unsigned i;
+
+	(void)arg;
+	sim_attach();
+	epoch = sim_epoch();
+	for (i = 0; i < 24 && sim_epoch() == epoch; i++) {
+		sim_collect_soon();
+		sim_safepoint();
+	}
+	x = sim_root_get(0);
+	for (i = 0; i < 400 && x != NULL && n == NULL; i++)
+		n = sim_root_get(1);
+	if (n != NULL)
+		sim_store(sim_slot(x, 0), n);
+	sim_detach();
+}
+
+static void unborn(void)
+{
+	sim_open(NULL);
+	sim_attach();
+	sim_root_set(0, sim_new());
+	sim_collect();
+	sim_park();
+	sim_start("maker", unborn_maker, NULL);
+	sim_start("holder", unborn_holder, NULL);
+	sim_end();
+}
+
 SIM_SCENARIO(promises, promises, false, "what is gone after the second and the fourth boundary");
 SIM_SCENARIO(revived, revived, false, "a cycle that a frame held is given back to a root");
 SIM_SCENARIO(one_epoch, one_epoch, false, "objects handed through three threads within an epoch");
 SIM_SCENARIO(claimed, claimed, true, "a thread runs shortly between two parks");
 SIM_SCENARIO(far_moved, far_moved, false, "rings closed and let go of during long far passes");
 SIM_SCENARIO(refurbish, refurbish, false, "a member of a refused set has died by its count");
+SIM_SCENARIO(unborn, unborn, false, "counted up and down before its birth is known");

@@ -57,6 +57,7 @@ struct sim_scenario {
 	X(refurbish)                                                                               \
 	X(revived)                                                                                 \
 	X(one_epoch)                                                                               \
+	X(unborn)                                                                                  \
 	X(promises)                                                                                \
 	X(far_moved)                                                                               \
 	X(visitors)                                                                                \

@@ -264,23 +264,60 @@ static void stuck_during_a_far_pass(void **state)
 	}
 }
 
-/* Purple before its birth is over: a far pass cannot begin from it, so another must come. */
-static void purple_newborn(void **state)
+/* No decrement makes a newborn purple: it would be in no list when its birth is over, and no pass
+ * could begin from it before. */
+static void decremented_newborn(void **state)
 {
 	struct world *w = (struct world *)*state;
 	struct gyre__collector *c;
 	struct gyre_root root;
-	uint64_t *word = gyre__word_of(rooted(w, &root, 1));
+	struct node *n = rooted(w, &root, 1);
+	uint64_t *word = gyre__word_of(n);
 
 	c = held_begin(w);
-	*word |= GYRE_NEWBORN_TRACE | GYRE_PURPLE;
-	gyre__far_begin(c);
-	expect_equal(c->far.visited.count, 0);
-	expect(c->far.left > 0);
-	end_far(c);
-	*word &= ~(GYRE_TRACE | GYRE_PURPLE);
+	*word |= GYRE_NEWBORN_TRACE;
+	gyre__increment(c, n);
+	gyre__decrement(c, n);
+	expect_equal(*word & (GYRE_PURPLE | GYRE_IN_YOUNG), 0);
+	*word &= ~GYRE_TRACE;
+	gyre__increment(c, n);
+	gyre__decrement(c, n);
+	expect_equal(*word & (GYRE_PURPLE | GYRE_IN_YOUNG), GYRE_PURPLE | GYRE_IN_YOUNG);
 	finish(w, c);
 	drop_all(w, &root, 1);
+}
+
+/*
+ * Counted up by a thread that is an epoch behind its maker, and down by what dies, before its birth
+ * is known. It is not dead: its maker has it.
+ */
+static void unborn(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+	struct gyre_keep keep;
+	struct node *n;
+	void *kept[1];
+
+	expect_ok(gyre_unpark(w->m));
+	n = node_new(w, w->m, 7);
+	kept[0] = n;
+	gyre_keep_open(w->m, &keep, kept, 1);
+	expect_equal(held_word(n), 0);
+	gyre__increment(c, n);
+	gyre__decrement(c, n);
+	gyre__drain(c);
+	expect_equal(held_word(n), 0);
+	gyre__increment(c, n);
+	gyre__increment(c, n);
+	gyre__decrement(c, n);
+	expect_equal(held_word(n), GYRE_RC_ONE);
+	gyre__decrement(c, n);
+	gyre__collector_let_go(w->heap);
+	expect_live(w->m, 1);
+	expect(node_is(n, 7));
+	gyre_keep_close(&keep);
+	expect_live(w->m, 0);
 }
 
 /* Two dead rings, one behind the other, and a budget for the first: what it left out is no
@@ -437,7 +474,8 @@ int main(void)
 		world_test(candidates_that_are_not_tried),
 		world_test(candidates_that_are_none_any_more),
 		world_test(stuck_during_a_far_pass),
-		world_test(purple_newborn),
+		world_test(decremented_newborn),
+		world_test(unborn),
 		world_test(what_a_budget_leaves_out),
 		world_test(a_set_waits_for_one_that_is_carried_over),
 		world_test(released_before_the_preparation),
