@@ -78,11 +78,14 @@ static void writer(void *arg)
 	sim_root_set(root, new_array(WIDE));
 	while (rounds > 0 || !was_refused) {
 		void *array = sim_root_get(root), *before = sim_load(item(array, 0));
-		/* NULL if there is no room for its birth. */
-		void *value = sim_pick(2) ? sim_new_of(sim_node_type(), 0, 0, SIM_SLOTS) : NULL;
+		bool wanted = sim_pick(2);
+		void *value = wanted ? sim_new_of(sim_node_type(), 0, 0, SIM_SLOTS) : NULL;
 		enum gyre_status status = gyre_array_fill(sim_mutator(), item(array, 0), WIDE,
 							  value);
 
+		/* No room for its birth. Where NULL replaces NULL there is nothing to refuse. */
+		if (wanted && value == NULL)
+			was_refused = true;
 		if (status == GYRE_JOURNAL_FULL) {
 			was_refused = true;
 			check_filled(array, before);
