@@ -231,6 +231,18 @@ struct world {
 	struct support_log log;
 };
 
+/* Lines of the log that contain needle. */
+static inline unsigned world_lines_with(struct world *w, const char *needle)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&w->log.lock);
+	for (unsigned i = 0; i < w->log.count; i++)
+		count += strstr(w->log.lines[i], needle) != NULL;
+	pthread_mutex_unlock(&w->log.lock);
+	return count;
+}
+
 static inline void world_types(struct world *w)
 {
 	const struct gyre_type_desc node = GYRE_TYPE(

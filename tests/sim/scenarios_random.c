@@ -151,9 +151,7 @@ static void run(void)
 	sim_park();
 	for (i = 0; i < mutators; i++)
 		sim_start(names[i], mutate, NULL);
-	sim_join();
-	sim_unpark();
-	sim_finish();
+	sim_end();
 }
 
 SIM_SCENARIO(random_program, run, false, "2 or 3 mutators do anything with up to 12 objects");

@@ -213,9 +213,7 @@ static void run(void)
 	sim_park();
 	for (i = 0; i < mutators; i++)
 		sim_start(names[i], mutate, NULL);
-	sim_join();
-	sim_unpark();
-	sim_finish();
+	sim_end();
 }
 
 SIM_SCENARIO(starved, run, false, "calls for memory, threads and keys fail during everything");

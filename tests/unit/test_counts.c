@@ -37,17 +37,6 @@ static void refer(struct world *w, struct gyre_root *root, const void *object, s
 	expect_ok(gyre_root_init(w->m, root, r));
 }
 
-static unsigned lines_with(struct world *w, const char *needle)
-{
-	unsigned count = 0;
-
-	pthread_mutex_lock(&w->log.lock);
-	for (unsigned i = 0; i < w->log.count; i++)
-		count += strstr(w->log.lines[i], needle) != NULL;
-	pthread_mutex_unlock(&w->log.lock);
-	return count;
-}
-
 /* The largest count that is a count. */
 static void up_to_the_end_nothing_sticks(void **state)
 {
@@ -66,7 +55,7 @@ static void up_to_the_end_nothing_sticks(void **state)
 	expect_live(w->m, 1);
 	expect_ok(gyre_root_drop(w->m, &root));
 	expect_live(w->m, 0);
-	expect_equal(lines_with(w, "overflowed"), 0);
+	expect_equal(world_lines_with(w, "overflowed"), 0);
 }
 
 static void a_stuck_object_stays(void **state)
@@ -94,7 +83,7 @@ static void a_stuck_object_stays(void **state)
 	snprintf(address, sizeof(address), "%p", (void *)n);
 	expect(strstr(line, "struct node") != NULL);
 	expect(strstr(line, address) != NULL);
-	expect_equal(lines_with(w, "overflowed"), 1);
+	expect_equal(world_lines_with(w, "overflowed"), 1);
 	report = world_verify(w->m);
 	expect_equal(report.reachable, 2 + 3);
 	expect_ok(gyre_root_drop(w->m, &root));
@@ -109,7 +98,7 @@ static void a_stuck_object_stays(void **state)
 	}
 	expect(gyre_load(&n->left) == child);
 	expect_equal(world_stats(w->heap).counts_stuck, 1);
-	expect_equal(lines_with(w, "overflowed"), 1);
+	expect_equal(world_lines_with(w, "overflowed"), 1);
 }
 
 /* An object at the end of its count that many refer to at once, within one journal. */
@@ -135,7 +124,7 @@ static void many_at_once_stick_once(void **state)
 	}
 	world_collect(w->m);
 	expect_equal(world_stats(w->heap).counts_stuck, 2);
-	expect_equal(lines_with(w, "overflowed"), 2);
+	expect_equal(world_lines_with(w, "overflowed"), 2);
 	set_count(w, nodes[2], GYRE_COUNT_MAX, 3);
 	set_count(w, nodes[3], GYRE_COUNT_MAX - 1, 3);
 	expect_ok(gyre_root_drop(w->m, &more));

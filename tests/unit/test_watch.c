@@ -21,21 +21,10 @@ static struct world *quick_world(void)
 	return world_make(&options);
 }
 
-static unsigned lines_with(struct world *w, const char *needle)
-{
-	unsigned count = 0;
-
-	pthread_mutex_lock(&w->log.lock);
-	for (unsigned i = 0; i < w->log.count; i++)
-		count += strstr(w->log.lines[i], needle) != NULL;
-	pthread_mutex_unlock(&w->log.lock);
-	return count;
-}
-
 /* Until there are so many lines. Others decide when; a line that never comes hangs the test. */
 static void wait_for_lines(struct world *w, const char *needle, unsigned count)
 {
-	while (lines_with(w, needle) < count)
+	while (world_lines_with(w, needle) < count)
 		sched_yield();
 }
 
@@ -89,7 +78,7 @@ static void many_are_named_by_eights(void **state)
 		char name[16];
 
 		snprintf(name, sizeof(name), "limpet%u.", i);
-		named += lines_with(w, name) > 0;
+		named += world_lines_with(w, name) > 0;
 	}
 	expect_equal(named, 8);
 	gate_open(&go, 1);
@@ -238,7 +227,7 @@ static void a_stranger_holds_up(void **state)
 		sched_yield();
 	gyre_safepoint(w->m); /* now nobody of the heap is */
 	wait_for_lines(w, "registered with QSBR but not attached here", 1);
-	expect_equal(lines_with(w, NAMED), 0);
+	expect_equal(world_lines_with(w, NAMED), 0);
 	gate_open(&go, 1);
 	expect_ok(gyre_park(w->m));
 	thread_join(thread);
