@@ -3,10 +3,12 @@
  * collector.h: the collector of a heap: its state, and the steps of its work.
  *
  * One thread runs all of it (watch.c and the requests in loop.c excepted), in this order for each
- * epoch e: boundary (epoch.c); increments of e, then decrements of e - 1 (count.c); the verdict on
- * the sets of the last epoch, last found first (verdict.c); releasing what reached 0 (count.c); the
- * near pass and a slice of the far pass (near.c, far.c), and preparing the sets they found (set.c);
- * handing freed cells over. Only count.c writes counts, only verdict.c condemns.
+ * epoch: boundary (epoch.c); the counts of the epoch, in the order of the engine (apply_recycler.c,
+ * apply_tagged.c, by count.c); releasing what reached 0 (count.c); in the engine recycler the
+ * verdict on the sets of the last epoch, last found first (verdict.c); the near pass and a slice of
+ * the far pass (near.c, far.c), and preparing the sets they found (set.c); in the engine tagged the
+ * verdict on those; handing freed cells over. Only count.c writes counts (but for verdict.c, in
+ * sets that lead to each other), only verdict.c condemns.
  *
  * Source of the algorithm: Bacon, Attanasio, Rajan, Smith, Lee, "A Pure Reference Counting Garbage
  * Collector", sections 4 and 7, with its errors mended; docs/algorithm.md tells which and why.
@@ -34,6 +36,26 @@ struct gyre__yield {
 
 /* Epochs in which an object that is garbage from the start is reclaimed. */
 #define GYRE_YOUNG_EPOCHS 4
+
+/* Slots that the open epoch has written, and what they held when it began: what view.c knows of the
+ * open journals. An open hash table of pairs; room is a power of two. */
+struct gyre__view {
+	uintptr_t *pairs;
+	size_t count, room;
+	bool whole;   /* of all entries, not only of those that are known to be needed */
+	bool starved; /* no memory for the table: each lookup reads the journals */
+};
+
+/* What the engine tagged keeps from one processing to the next, and in one. */
+struct gyre__tagged_state {
+	uintptr_t open; /* tag of the open epoch */
+	struct gyre__view view;
+	struct gyre__chunk *slots; /* entries of the epoch that is being processed */
+	struct gyre__vector early; /* counted before their epoch was processed */
+	struct gyre__vector reached; /* newborns whose slots are still to be counted */
+	bool early_lost;   /* no memory for the list: all newborns are looked at */
+	bool reached_lost; /* the same for newborns to be scanned */
+};
 
 enum gyre__far_phase { GYRE_FAR_IDLE, GYRE_FAR_MARK, GYRE_FAR_SCAN };
 
@@ -78,9 +100,12 @@ struct gyre__collector {
 	struct gyre__chunk *journal_now, *journal_before;
 	struct gyre__chunk *births_now, *births_before;
 	struct gyre__chunk *snapshots_before;
+	struct gyre__chunk *snapshots_left; /* of threads that are gone: counted up now */
+	struct gyre__tagged_state tagged;
 	struct gyre__chunk *empties; /* to be returned to mutators */
 	size_t empties_count;
 	bool idle; /* the last epoch brought nothing */
+	uint32_t processing; /* the number of the epoch that is being processed */
 
 	void *released; /* objects whose references are still to be given up */
 	struct gyre__slab *touched; /* slabs with freed cells */
@@ -91,6 +116,7 @@ struct gyre__collector {
 	struct gyre__set *sets;
 	size_t sets_count, sets_room;
 	bool thorough; /* a full collection is being made */
+	bool untraced; /* an acyclic object has died that held a candidate */
 	struct gyre__far far;
 
 	/* Bytes allocated up to each of the last epochs: what is younger is no survivor yet. */
@@ -98,17 +124,38 @@ struct gyre__collector {
 	uint64_t boundary_ns; /* when the last one was complete */
 	uint64_t trimmed_ns;
 	uint64_t idle_ns; /* how long to wait for nothing */
+	struct {
+		uint64_t stretch;       /* of epoch_ns */
+		uint64_t entries, dead; /* up to the last epoch */
+	} pace;
 };
 
 /* epoch.c */
 void gyre__epoch_turn(struct gyre__collector *c);
+/* Calls visit for each snapshot chain that the last boundary brought. */
+void gyre__each_snapshot(struct gyre__collector *c,
+			 void (*visit)(struct gyre__collector *c, const struct gyre__chunk *chain));
+
+/* apply_recycler.c, apply_tagged.c: an epoch is applied to the counts. */
+void gyre__recycler_apply(struct gyre__collector *c);
+void gyre__tagged_apply(struct gyre__collector *c);
+
+/* view.c */
+/* What the open journals hold is forgotten: a new epoch is open. */
+void gyre__view_begin(struct gyre__collector *c);
+void gyre__view_destroy(struct gyre__view *view);
+/* What slot held when the open epoch began, which has written it since. */
+void *gyre__view_look_up(struct gyre__collector *c, const gyre_ref *slot);
 
 /* count.c */
 void gyre__increment(struct gyre__collector *c, void *object);
 void gyre__decrement(struct gyre__collector *c, void *object);
-void gyre__count_increments(struct gyre__collector *c);
-void gyre__count_decrements(struct gyre__collector *c);
-void gyre__count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain);
+/* Applies the increments, or the decrements, of a journal; takes a chain of snapshots back. */
+void gyre__count_journal(struct gyre__collector *c, const struct gyre__chunk *chain);
+void gyre__count_journal_back(struct gyre__collector *c, const struct gyre__chunk *chain);
+void gyre__count_snapshots_back(struct gyre__collector *c);
+/* An object that was not counted so far is about to be: engine tagged. */
+void gyre__meet(struct gyre__collector *c, void *object, const uint64_t *word);
 /* Counts 0 without being released yet: a member of a set that was refused. */
 void gyre__release(struct gyre__collector *c, void *object, uint64_t *word);
 /* Gives up the references of all released objects, and of what that releases. */
@@ -124,6 +171,9 @@ static inline void *gyre__candidate(const void *item)
 
 /* reclaim.c */
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word);
+/* Frees the young of count cells from cell on: newborns that nothing counted has reached. */
+void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+		      uint32_t count);
 /* Frees the object if it is released, its references given up, and no list holds it any more. */
 void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word);
 void gyre__flush(struct gyre__collector *c);
@@ -159,6 +209,7 @@ void gyre__publish_lag(struct gyre__collector *c);
 uint64_t gyre__surviving_bytes(const struct gyre__collector *c);
 bool gyre__work_pending(const struct gyre__collector *c);
 void gyre__wait_for_work(struct gyre__collector *c);
+void gyre__pace_adapt(struct gyre__collector *c);
 
 /* loop.c */
 void gyre__cycle(struct gyre__collector *c);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * count.c: applying journals, births and snapshots to the counts, and releasing what reaches 0.
- * Collector thread. The only file that writes counts (but for verdict.c, which takes a dead set's
- * references out of the counts of the sets that it leads to).
+ * count.c: counting up and down, and releasing what reaches 0. Collector thread. In what order an
+ * epoch is counted is the engine's affair (apply_recycler.c, apply_tagged.c).
  *
- * Invariants: all increments of an epoch come before any decrement of the epoch before it, and a
- * decrement is applied one epoch late, so a count never falls below the references that were there
- * at the boundary. A newborn counts 1 for its thread in the epoch of its birth, taken back an epoch
- * later. An increment never clears PURPLE. An increment or decrement clears ORANGE: the set it hits
- * is refused.
+ * Invariants: counts change here only (but for verdict.c, which takes a dead set's references out
+ * of the counts of the sets that it leads to). An object whose birth is not over is neither
+ * released nor a candidate. An increment never clears PURPLE. An increment or decrement clears
+ * ORANGE: the set it hits is refused.
  */
 #include "edge.h"
 #include "twin.h"
@@ -37,6 +35,8 @@ void gyre__increment(struct gyre__collector *c, void *object)
 	uint64_t *word = gyre__word_of(object);
 
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
+	if (__builtin_expect(!(*word & GYRE_BORN), 0))
+		gyre__meet(c, object, word);
 	*word &= ~GYRE_ORANGE;
 	if (__builtin_expect(gyre__rc(*word) < GYRE_COUNT_MAX, 1))
 		*word += GYRE_RC_ONE;
@@ -93,101 +93,40 @@ void gyre__decrement(struct gyre__collector *c, void *object)
 		gyre__suspect(c, object, word);
 }
 
-static void count_births(struct gyre__collector *c, const struct gyre__chunk *chunk)
+void gyre__count_journal(struct gyre__collector *c, const struct gyre__chunk *chain)
 {
-	struct gyre__collector_counters *counted = &c->heap->counted;
 	uint32_t i;
 
-	for (i = 0; i < chunk->count; i += 2) {
-		void *first = (void *)chunk->entries[i];
-		struct gyre__slab *slab = gyre__slab_of(first);
-		uint32_t cell = gyre__cell_index(slab, first);
-		uint64_t *word = gyre__words(slab) + cell;
-		uint64_t *end = word + chunk->entries[i + 1];
+	for (; chain != NULL; chain = chain->next) {
+		for (i = 0; i < chain->count; i++) {
+			if (i + AHEAD < chain->count)
+				prefetch_word(chain->entries[i + AHEAD]);
+			if (!(chain->entries[i] & GYRE_DECREMENT))
+				gyre__increment(c, (void *)chain->entries[i]);
+		}
+		gyre__counter_add(&c->heap->counted.journal_entries, chain->count);
+	}
+}
 
-		gyre__counter_add(&counted->objects_allocated, chunk->entries[i + 1]);
-		gyre__counter_add(&counted->bytes_allocated,
-				  chunk->entries[i + 1] * gyre__cell_bytes(slab));
-		for (; word < end; word++, cell++) {
-			*word |= GYRE_BORN | GYRE_NEWBORN_TRACE;
-			if (*word == (GYRE_BORN | GYRE_NEWBORN_TRACE))
-				*word += GYRE_RC_ONE;
-			else
-				gyre__increment(c, gyre__cell(slab, cell));
+void gyre__count_journal_back(struct gyre__collector *c, const struct gyre__chunk *chain)
+{
+	uint32_t i;
+
+	for (; chain != NULL; chain = chain->next) {
+		for (i = 0; i < chain->count; i++) {
+			if (i + AHEAD < chain->count)
+				prefetch_word(chain->entries[i + AHEAD]);
+			if (chain->entries[i] & GYRE_DECREMENT)
+				gyre__decrement(c, (void *)(chain->entries[i] & ~GYRE_DECREMENT));
 		}
 	}
 }
 
-static void count_births_back(struct gyre__collector *c, const struct gyre__chunk *chunk)
-{
-	uint32_t i;
-
-	for (i = 0; i < chunk->count; i += 2) {
-		char *object = (char *)chunk->entries[i];
-		struct gyre__slab *slab = gyre__slab_of(object);
-		uintptr_t n;
-
-		for (n = chunk->entries[i + 1]; n > 0; n--, object += slab->shape.cell_bytes) {
-			*gyre__word_of(object) &= ~GYRE_TRACE;
-			gyre__decrement(c, object);
-		}
-	}
-}
-
-static void count_journal(struct gyre__collector *c, const struct gyre__chunk *chunk)
-{
-	uint32_t i;
-
-	for (i = 0; i < chunk->count; i++) {
-		if (i + AHEAD < chunk->count)
-			prefetch_word(chunk->entries[i + AHEAD]);
-		if (!(chunk->entries[i] & GYRE_DECREMENT))
-			gyre__increment(c, (void *)chunk->entries[i]);
-	}
-	gyre__counter_add(&c->heap->counted.journal_entries, chunk->count);
-}
-
-static void count_journal_back(struct gyre__collector *c, const struct gyre__chunk *chunk)
-{
-	uint32_t i;
-
-	for (i = 0; i < chunk->count; i++) {
-		if (i + AHEAD < chunk->count)
-			prefetch_word(chunk->entries[i + AHEAD]);
-		if (chunk->entries[i] & GYRE_DECREMENT)
-			gyre__decrement(c, (void *)(chunk->entries[i] & ~GYRE_DECREMENT));
-	}
-}
-
-void gyre__count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain)
-{
-	uint32_t i;
-
-	for (; chain != NULL; chain = chain->next)
-		for (i = 0; i < chain->count; i++)
-			gyre__increment(c, (void *)chain->entries[i]);
-}
-
-void gyre__count_increments(struct gyre__collector *c)
-{
-	const struct gyre__chunk *chunk;
-
-	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next)
-		count_births(c, chunk);
-	for (chunk = c->journal_now; chunk != NULL; chunk = chunk->next)
-		count_journal(c, chunk);
-}
-
-void gyre__count_decrements(struct gyre__collector *c)
+void gyre__count_snapshots_back(struct gyre__collector *c)
 {
 	const struct gyre__chunk *chunk;
 	uint32_t i;
 
-	for (chunk = c->births_before; chunk != NULL; chunk = chunk->next)
-		count_births_back(c, chunk);
-	chunk = GYRE_TWIN(decrements_at_once) ? c->journal_now : c->journal_before;
-	for (; chunk != NULL; chunk = chunk->next)
-		count_journal_back(c, chunk);
 	for (chunk = c->snapshots_before; chunk != NULL; chunk = chunk->next)
 		for (i = 0; i < chunk->count; i++)
 			gyre__decrement(c, (void *)chunk->entries[i]);
@@ -202,11 +141,16 @@ void gyre__drain(struct gyre__collector *c)
 {
 	while (c->released != NULL) {
 		void *object = c->released;
-		uint64_t *word = gyre__word_of(object);
+		const struct gyre__locator *locator = gyre__locator_of(object);
+		uint64_t *word = gyre__word_at(locator, object);
+		uint64_t candidates = gyre__counter_get(&c->heap->counted.candidates);
 
 		c->released = gyre__link(*word);
 		*word &= GYRE_FLAGS;
-		gyre__each_edge(c, object, give_up, c);
+		gyre__each_reference(c, object, give_up, c);
+		if (locator->acyclic &&
+		    gyre__counter_get(&c->heap->counted.candidates) != candidates)
+			c->untraced = true;
 		gyre__unlisted(c, object, word);
 	}
 }

@@ -11,6 +11,7 @@ struct traced {
 	struct gyre__collector *collector;
 	const struct gyre__slab *slab;
 	const char *base;
+	enum gyre__reading reading;
 	void (*visit)(void *arg, void *child);
 	void *arg;
 	uint64_t sum; /* of the slots named, whatever their order */
@@ -50,8 +51,10 @@ static void visit_slot(void *arg, const gyre_ref *slot)
 	}
 	traced->sum += (uintptr_t)slot * 0x9e3779b97f4a7c15u;
 	traced->count++;
-	child = gyre_load(slot);
-	if (child != NULL && traced->visit != NULL)
+	if (traced->visit == NULL)
+		return;
+	child = gyre__read(traced->collector, slot, traced->reading);
+	if (child != NULL)
 		traced->visit(traced->arg, child);
 }
 
@@ -98,10 +101,11 @@ static void check_again(const struct traced *once)
 #endif
 
 void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
-			    void (*visit)(void *arg, void *child), void *arg)
+			    enum gyre__reading reading, void (*visit)(void *arg, void *child),
+			    void *arg)
 {
 	const struct gyre__slab *slab = gyre__slab_of(object);
-	struct traced traced = { c, slab, object, visit, arg, 0, 0 };
+	struct traced traced = { c, slab, object, reading, visit, arg, 0, 0 };
 
 	slab->type->trace(object, gyre__cell_bytes(slab), visit_slot, &traced);
 #if GYRE_CHECKED

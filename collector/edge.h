@@ -12,15 +12,58 @@
 #include <gyre/slot.h>
 
 #include "collector.h"
+#include "twin.h"
 #include "type.h"
+
+/* What a slot is taken to hold. In the engine recycler all slots are clean at all times. */
+enum gyre__reading {
+	/* What trial deletion may subtract: nothing, if the open epoch has written the slot. */
+	GYRE_READ_CLEAN,
+	/* What the slot held at the end of the epoch that is being processed: what is counted. */
+	GYRE_READ_VIEW,
+	/* The same; and the slot is clean from now on, if the open epoch has not written it. */
+	GYRE_READ_AND_CLEAN
+};
+
+static inline void *gyre__read(struct gyre__collector *c, const gyre_ref *slot,
+			       enum gyre__reading reading)
+{
+	/* Acquire pairs with the release of every write, as in gyre_load. */
+	uintptr_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
+
+	while (__builtin_expect((word & GYRE_TAG_MASK) != 0, 0)) {
+		if (reading == GYRE_READ_CLEAN && !GYRE_TWIN(open_subtracted))
+			return NULL;
+		if (reading == GYRE_READ_CLEAN)
+			break;
+		if ((word & GYRE_TAG_MASK) == c->tagged.open)
+			return gyre__view_look_up(c, slot);
+		if (GYRE_TWIN(cleaned_by_store) && reading == GYRE_READ_AND_CLEAN) {
+			word &= ~GYRE_TAG_MASK;
+			atomic_store_explicit(&((gyre_ref *)slot)->word, word,
+					      memory_order_release);
+			break;
+		}
+		/* Nothing is published by taking the tag away, and what was published with the
+		 * value goes on being so, as an exchange continues a release. Acquire because a
+		 * value that is met instead is looked into. */
+		if (reading != GYRE_READ_AND_CLEAN ||
+		    atomic_compare_exchange_weak_explicit(
+			    &((gyre_ref *)slot)->word, &word, word & ~GYRE_TAG_MASK,
+			    memory_order_acquire, memory_order_acquire))
+			break;
+	}
+	return (void *)(word & ~GYRE_TAG_MASK);
+}
 
 /* Visits the slots of an object whose type has a trace callback. */
 void gyre__each_edge_traced(struct gyre__collector *c, const void *object,
-			    void (*visit)(void *arg, void *child), void *arg);
+			    enum gyre__reading reading, void (*visit)(void *arg, void *child),
+			    void *arg);
 
-/* Calls visit(arg, child) for each slot of object that is not NULL. */
+/* Calls visit(arg, child) for each slot of object that is not NULL, by reading. */
 static inline __attribute__((always_inline)) void
-gyre__each_edge(struct gyre__collector *c, const void *object,
+gyre__each_read(struct gyre__collector *c, const void *object, enum gyre__reading reading,
 		void (*visit)(void *arg, void *child), void *arg)
 {
 	const struct gyre_type *type = gyre__locator_of(object)->type;
@@ -29,11 +72,11 @@ gyre__each_edge(struct gyre__collector *c, const void *object,
 	uint32_t i;
 
 	if (__builtin_expect(type->trace != NULL, 0)) {
-		gyre__each_edge_traced(c, object, visit, arg);
+		gyre__each_edge_traced(c, object, reading, visit, arg);
 		return;
 	}
 	for (i = 0; i < type->offsets_count; i++) {
-		child = gyre_load((const gyre_ref *)(base + type->offsets[i]));
+		child = gyre__read(c, (const gyre_ref *)(base + type->offsets[i]), reading);
 		if (child != NULL)
 			visit(arg, child);
 	}
@@ -42,11 +85,28 @@ gyre__each_edge(struct gyre__collector *c, const void *object,
 	end = base + gyre__cell_bytes(gyre__slab_of(object)) - type->trailing_stride;
 	for (at = base + type->trailing_offset; at <= end; at += type->trailing_stride) {
 		for (i = 0; i < type->element_count; i++) {
-			child = gyre_load((const gyre_ref *)(at + type->element_offsets[i]));
+			child = gyre__read(c, (const gyre_ref *)(at + type->element_offsets[i]),
+					   reading);
 			if (child != NULL)
 				visit(arg, child);
 		}
 	}
+}
+
+/* The edges that trial deletion follows. */
+static inline __attribute__((always_inline)) void
+gyre__each_edge(struct gyre__collector *c, const void *object,
+		void (*visit)(void *arg, void *child), void *arg)
+{
+	gyre__each_read(c, object, GYRE_READ_CLEAN, visit, arg);
+}
+
+/* The references that are counted. */
+static inline __attribute__((always_inline)) void
+gyre__each_reference(struct gyre__collector *c, const void *object,
+		     void (*visit)(void *arg, void *child), void *arg)
+{
+	gyre__each_read(c, object, GYRE_READ_VIEW, visit, arg);
 }
 
 /* The slots of an object, roughly: what looking into it costs. */

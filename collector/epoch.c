@@ -2,16 +2,18 @@
 /*
  * epoch.c: the boundary between two epochs. Collector thread.
  *
- * The collector opens epoch e + 1 and asks every mutator for its boundary. Running mutators do it
- * at their next safe point; for parked ones, which it claims, and for those that have detached, the
- * collector does it. The wait in between is a grace period; what counts are the epoch words.
+ * The collector asks every mutator for a handshake, or for several, one after another, as the
+ * engine has it. Running mutators do it at their next safe point; for parked ones, which it claims,
+ * and for those that have detached, the collector does it. The wait in between is a grace period;
+ * what counts are the phase words.
  *
- * Invariants: no boundary begins before every mutator has done the last one. A parked mutator that
+ * Invariants: no handshake begins before every mutator has done the last one. A parked mutator that
  * has not run since its last snapshot keeps that snapshot counted instead of taking the same one
  * again. A record that has detached leaves the registry once its last epoch is sealed, and with it
  * go the frames' counts, one epoch late like every other decrement.
  */
 #include "collector.h"
+#include "engine.h"
 #include "pressure.h"
 #include "twin.h"
 
@@ -19,31 +21,34 @@
 #define PAUSE_NS_LAST 1000000
 #define RETURNED_EACH 8 /* empty chunks that go straight back to a mutator that sealed some */
 
-static void open_epoch(struct gyre__collector *c)
+static void ask(struct gyre__collector *c)
 {
 	struct gyre_heap *heap = c->heap;
 	struct gyre_mutator *m;
-	uint64_t epoch;
+	uint64_t phase;
 
 	gyre__lock_take(&heap->registry.lock);
-	epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
+	phase = atomic_load_explicit(&heap->phase, memory_order_relaxed);
 	/* Release pairs with the acquire in gyre__boundary: what was processed comes before. */
-	atomic_store_explicit(&heap->epoch, epoch + 1, memory_order_release);
+	atomic_store_explicit(&heap->phase, phase + 1, memory_order_release);
 	for (m = heap->registry.first; m != NULL; m = m->next)
 		gyre__mutator_poll(m, GYRE_POLL_BOUNDARY);
 	gyre__lock_drop(&heap->registry.lock);
 }
 
-/* The boundary of a mutator that the collector has claimed. False without memory for its
+/* The handshake of a mutator that the collector has claimed. False without memory for its
  * snapshot. */
-static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
+static bool handshake_for(struct gyre_mutator *m, uint64_t phase)
 {
-	/* It may have come to its boundary by itself after the look at its epoch word and before
-	 * the claim. Then its journal of the next epoch is open, its frames are not in any
-	 * snapshot, and it must not be taken for one that has not run since its last. Relaxed:
-	 * the claim has acquired the record. */
-	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch) {
-		if (GYRE_TWIN(claimed_anyway))
+	const struct gyre__engine *engine = m->heap->engine;
+	bool last = phase % engine->handshakes == 0;
+
+	/* It may have come to its handshake by itself after the look at its phase word and before
+	 * the claim. Then it has written since, its frames are not in any snapshot, and it must not
+	 * be taken for one that has not run since its last. Relaxed: the claim has acquired the
+	 * record. */
+	if (atomic_load_explicit(&m->phase, memory_order_relaxed) == phase) {
+		if (GYRE_TWIN(claimed_anyway) && last)
 			m->snapshot_runs = m->runs;
 		return true;
 	}
@@ -51,43 +56,63 @@ static bool boundary_for(struct gyre_mutator *m, uint64_t epoch)
 		/* It has not run: its journal is empty and its frames are as they were. It may be
 		 * parked for long; others can use its slabs. */
 		gyre__bins_relinquish_idle(m);
-		m->snapshot_kept = true; /* rare: snapshot of a parked thread kept */
+		engine->enter(m, phase);
+		m->snapshot_kept = last; /* rare: snapshot of a parked thread kept */
 		gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
-		atomic_store_explicit(&m->epoch, epoch, memory_order_relaxed);
+		atomic_store_explicit(&m->phase, phase, memory_order_relaxed);
 		return true;
 	}
 	if (!gyre__boundary(m))
 		return false;
-	m->snapshot_runs = m->runs;
+	/* It may have run since the handshake that sealed its journal, which was another. And what
+	 * was snooped counts for one boundary only. */
+	if (!last)
+		m->sealed_runs = m->runs;
+	else if ((!m->snooped || GYRE_TWIN(snooped_kept)) &&
+		 (engine->handshakes == 1 || m->sealed_runs == m->runs ||
+		  GYRE_TWIN(unsealed_kept)))
+		m->snapshot_runs = m->runs;
 	return true;
 }
 
-/* Whether m has done the boundary into epoch, or the collector has just done it for m. */
-static bool settle(struct gyre_mutator *m, uint64_t epoch)
+/* The handshake of a thread that has left. It ends when all that it wrote is handed in: at the last
+ * handshake of a boundary that found it gone from the first. */
+static bool handshake_of_gone(struct gyre_mutator *m, uint64_t phase)
 {
-	/* Before the epoch word: that of a thread that has left is its last then. One that came to
-	 * this boundary and left after it has still to be ended, at the next. */
+	uint32_t handshakes = m->heap->engine->handshakes, step = phase % handshakes;
+
+	if (!handshake_for(m, phase))
+		return false;
+	if (step == 1 || handshakes == 1)
+		m->gone = true;
+	m->ended = (m->gone || GYRE_TWIN(gone_at_once)) && step == 0;
+	return true;
+}
+
+/* Whether m has done the handshake of phase, or the collector has just done it for m. */
+static bool settle(struct gyre_mutator *m, uint64_t phase)
+{
+	/* Before the phase word: that of a thread that has left is its last then. One that came to
+	 * this handshake and left after it has still to be ended, at the next. */
 	uint32_t state = gyre__mutator_state(m);
 	bool done;
 
 	/* Acquire pairs with the release in gyre__boundary: what m has sealed. */
-	if (atomic_load_explicit(&m->epoch, memory_order_acquire) == epoch)
+	if (atomic_load_explicit(&m->phase, memory_order_acquire) == phase)
 		return true;
-	if (state == GYRE_MUTATOR_EXITED) {
-		m->ended = boundary_for(m, epoch); /* rare: boundary of a thread that left */
-		return m->ended;
-	}
+	if (state == GYRE_MUTATOR_EXITED)
+		return handshake_of_gone(m, phase); /* rare: boundary of a thread that left */
 	if (state == GYRE_MUTATOR_CLAIMED) /* by a verification: held for longer than this */
-		return boundary_for(m, epoch); /* rare: boundary during a verification */
+		return handshake_for(m, phase); /* rare: boundary during a verification */
 	if (state != GYRE_MUTATOR_PARKED || !gyre__claim(m))
 		return false;
-	done = boundary_for(m, epoch); /* rare: boundary of a parked thread */
+	done = handshake_for(m, phase); /* rare: boundary of a parked thread */
 	gyre__unclaim(m);
 	return done;
 }
 
-/* The number of mutators that have not done the boundary into epoch. */
-static size_t sweep(struct gyre__collector *c, uint64_t epoch)
+/* The number of mutators that have not done the handshake of phase. */
+static size_t sweep(struct gyre__collector *c, uint64_t phase)
 {
 	struct gyre_heap *heap = c->heap;
 	struct gyre_mutator *m;
@@ -95,20 +120,20 @@ static size_t sweep(struct gyre__collector *c, uint64_t epoch)
 
 	gyre__lock_take(&heap->registry.lock);
 	for (m = heap->registry.first; m != NULL; m = m->next)
-		behind += !settle(m, epoch);
+		behind += !settle(m, phase);
 	gyre__lock_drop(&heap->registry.lock);
 	return behind;
 }
 
 static void wait_for_all(struct gyre__collector *c)
 {
-	uint64_t epoch = atomic_load_explicit(&c->heap->epoch, memory_order_relaxed);
+	uint64_t phase = atomic_load_explicit(&c->heap->phase, memory_order_relaxed);
 	uint64_t pause = 0;
 
 	atomic_store_explicit(&c->waiting_since, gyre__now_ns(), memory_order_relaxed);
-	while (sweep(c, epoch) > 0) {
+	while (sweep(c, phase) > 0) {
 		/* A thread that its host registered, or that went offline and came back, may have
-		 * been quiescent without having done its boundary. */
+		 * been quiescent without having done its handshake. */
 		if (pause > 0)
 			gyre__pause_ns(pause); /* rare: second wait for one boundary */
 		gyre__qsbr_wait();
@@ -125,14 +150,27 @@ static void push_chunk(struct gyre__chunk **chain, struct gyre__chunk *chunk)
 	*chain = chunk;
 }
 
-/* Replaces the snapshot of m that is counted: the new one now, the old one taken back with the
- * decrements. */
+/* Replaces the snapshot of m that is counted: the new one with the increments, the old one taken
+ * back with the decrements. */
 static void change_snapshot(struct gyre__collector *c, struct gyre_mutator *m,
 			    struct gyre__chunk *snapshot)
 {
 	gyre__chain_append(&c->snapshots_before, m->snapshot);
 	m->snapshot = snapshot;
-	gyre__count_snapshot(c, snapshot);
+	m->snapshot_new = snapshot != NULL;
+}
+
+void gyre__each_snapshot(struct gyre__collector *c,
+			 void (*visit)(struct gyre__collector *c, const struct gyre__chunk *chain))
+{
+	struct gyre_mutator *m;
+
+	visit(c, c->snapshots_left);
+	for (m = gyre__mutators(c->heap); m != NULL; m = m->next) {
+		if (m->snapshot_new)
+			visit(c, m->snapshot);
+		m->snapshot_new = false;
+	}
 }
 
 static void return_empties(struct gyre__collector *c, struct gyre_mutator *m, size_t count)
@@ -151,27 +189,32 @@ static void return_empties(struct gyre__collector *c, struct gyre_mutator *m, si
 /* Takes what m sealed. */
 static void collect_sealed(struct gyre__collector *c, struct gyre_mutator *m)
 {
-	struct gyre__chunk *chain = gyre__ring_take(&m->sealed), *snapshot = NULL;
+	struct gyre__chunk *chain, *snapshot = NULL;
 	uint32_t state = gyre__mutator_state(m);
 	size_t count = 0;
 
-	if (m->snapshot_kept) {
-		m->snapshot_kept = false;
-		return;
-	}
-	while (chain != NULL) {
-		struct gyre__chunk *chunk = chain;
+	/* It may have run between two handshakes, and been kept at the last. */
+	while ((chain = gyre__ring_take(&m->sealed)) != NULL) {
+		while (chain != NULL) {
+			struct gyre__chunk *chunk = chain;
 
-		chain = chunk->next;
-		count += chunk->kind == GYRE_CHUNK_JOURNAL;
-		if (chunk->kind == GYRE_CHUNK_JOURNAL)
-			push_chunk(&c->journal_now, chunk);
-		else if (chunk->kind == GYRE_CHUNK_BIRTHS)
-			push_chunk(&c->births_now, chunk);
-		else
-			push_chunk(&snapshot, chunk);
+			chain = chunk->next;
+			count += chunk->kind == GYRE_CHUNK_JOURNAL ||
+				 chunk->kind == GYRE_CHUNK_SLOTS;
+			if (chunk->kind == GYRE_CHUNK_JOURNAL)
+				push_chunk(&c->journal_now, chunk);
+			else if (chunk->kind == GYRE_CHUNK_SLOTS)
+				push_chunk(&c->tagged.slots, chunk);
+			else if (chunk->kind == GYRE_CHUNK_BIRTHS)
+				push_chunk(&c->births_now, chunk);
+			else
+				push_chunk(&snapshot, chunk);
+		}
 	}
-	change_snapshot(c, m, snapshot);
+	if (m->snapshot_kept)
+		m->snapshot_kept = false;
+	else
+		change_snapshot(c, m, snapshot);
 	if (state != GYRE_MUTATOR_EXITED)
 		return_empties(c, m, count < RETURNED_EACH ? count : RETURNED_EACH);
 }
@@ -205,7 +248,9 @@ static void collect_all(struct gyre__collector *c)
 	while (gone != NULL) {
 		m = gone;
 		gone = m->next;
-		change_snapshot(c, m, NULL);
+		gyre__chain_append(m->snapshot_new ? &c->snapshots_left : &c->snapshots_before,
+				   m->snapshot);
+		m->snapshot = NULL;
 		gyre__bins_relinquish(m);
 		gyre__mutator_free(m);
 	}
@@ -214,9 +259,12 @@ static void collect_all(struct gyre__collector *c)
 void gyre__epoch_turn(struct gyre__collector *c)
 {
 	uint64_t start = gyre__now_ns();
+	uint32_t i;
 
-	open_epoch(c);
-	wait_for_all(c);
+	for (i = 0; i < c->heap->engine->handshakes; i++) {
+		ask(c);
+		wait_for_all(c);
+	}
 	gyre__pressure_boundary(c->heap);
 	collect_all(c);
 	c->boundary_ns = gyre__now_ns();

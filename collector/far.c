@@ -185,7 +185,7 @@ static void blacken_child(struct gyre__collector *c, void *child)
 void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	/* A newborn becomes purple when its birth is over. */
-	if (gyre__is_newborn(*word))
+	if (!(*word & GYRE_BORN) || gyre__is_newborn(*word))
 		return;
 	if (!(*word & GYRE_STUCK) && !gyre__locator_of(object)->acyclic)
 		gyre__suspect(c, object, word);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "collector.h"
+#include "engine.h"
 #include "pressure.h"
 #include "to_collector.h"
 
@@ -25,39 +26,44 @@ static uint64_t lap(uint64_t *since, gyre__counter *spent)
 	return now;
 }
 
-/* What was counted up goes back to mutators; what is to be counted down waits an epoch. */
-static void turn_over(struct gyre__collector *c)
+/* Brings the counts up to date. The snapshots of threads that have left are taken back next. */
+static void apply(struct gyre__collector *c)
 {
-	gyre__recycle(c, c->journal_before);
-	gyre__recycle(c, c->births_before);
+	c->processing++;
+	c->heap->engine->apply(c);
 	gyre__recycle(c, c->snapshots_before);
-	c->idle = c->journal_now == NULL && c->births_now == NULL;
-	c->journal_before = c->journal_now;
-	c->births_before = c->births_now;
-	c->snapshots_before = NULL;
-	c->journal_now = c->births_now = NULL;
+	c->snapshots_before = c->snapshots_left;
+	c->snapshots_left = NULL;
+}
+
+/* Judges all sets. What remains of those that are held is prepared, to be judged once more. */
+static void judge(struct gyre__collector *c)
+{
+	if (c->sets_count == 0 && !c->far.settling)
+		return;
+	gyre__judge(c);
+	gyre__drain(c);
+	gyre__sets_prepare(c);
 }
 
 void gyre__cycle(struct gyre__collector *c)
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
 	uint64_t at;
+	bool untraced = c->untraced;
 
 	c->allocated_at[gyre__counter_get(&counted->epochs) % GYRE_YOUNG_EPOCHS] =
 		gyre__counter_get(&counted->bytes_allocated);
 	gyre__epoch_turn(c);
 	at = c->boundary_ns;
-	gyre__count_increments(c);
-	gyre__count_decrements(c);
-	turn_over(c);
+	apply(c);
 	lap(&at, &counted->count_ns);
 	gyre__drain(c);
+	c->untraced = untraced; /* what mutators dropped is not the affair of a full collection */
 	lap(&at, &counted->release_ns);
-	gyre__judge(c);
+	if (!c->heap->engine->judges_at_once)
+		judge(c);
 	lap(&at, &counted->verdict_ns);
-	gyre__drain(c);
-	gyre__sets_prepare(c); /* those that were carried over */
-	lap(&at, &counted->release_ns);
 	gyre__flush(c);
 	gyre__pressure_relieve(c->heap);
 	lap(&at, &counted->flush_ns);
@@ -69,22 +75,44 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__far_slice(c);
 	gyre__publish_lag(c);
 	lap(&at, &counted->far_ns);
+	/* Counts of one view and clean slots prove a set dead: nothing is waited for. */
+	if (c->heap->engine->judges_at_once)
+		judge(c);
+	lap(&at, &counted->verdict_ns);
 	if (at - c->trimmed_ns > TRIM_NS) {
 		gyre__slabs_trim(c->heap);
+		gyre__chunks_trim(c->heap);
 		c->trimmed_ns = at;
 	}
 	gyre__flush(c);
 	lap(&at, &counted->flush_ns);
 	gyre__counter_set(&counted->collector_ns, gyre__cpu_ns());
+	gyre__pace_adapt(c);
+}
+
+/* One far pass, and the verdict on all that it finds. */
+static void pass_fully(struct gyre__collector *c)
+{
+	c->untraced = false;
+	gyre__far_begin(c);
+	gyre__far_slice(c);
+	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
+		gyre__cycle(c);
 }
 
 /*
  * Everything that is garbage now: two boundaries apply all decrements that were journalled before;
  * then the counts and references of what is garbage stand still, so one far pass finds all of it,
- * whatever mutators do to the rest, and a few more boundaries judge it.
+ * whatever mutators do to the rest, and a few more boundaries judge it. But for cycles that an
+ * object of an acyclic type holds, which no trial looks into: what held that object has to die
+ * first. Each further pass reclaims something, so there are no more of them than there were
+ * objects.
  */
 static enum gyre_status collect_fully(struct gyre__collector *c)
 {
+	const struct gyre__collector_counters *counted = &c->heap->counted;
+	uint64_t allocated = gyre__counter_get(&counted->objects_allocated), before;
+
 	c->thorough = true;
 	while (c->far.phase != GYRE_FAR_IDLE)
 		gyre__cycle(c);
@@ -92,10 +120,11 @@ static enum gyre_status collect_fully(struct gyre__collector *c)
 	gyre__cycle(c);
 	while (c->sets_count > 0)
 		gyre__cycle(c);
-	gyre__far_begin(c);
-	gyre__far_slice(c);
-	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
-		gyre__cycle(c);
+	do {
+		before = gyre__counter_get(&counted->objects_reclaimed);
+		pass_fully(c);
+	} while (c->untraced && before < gyre__counter_get(&counted->objects_reclaimed) &&
+		 gyre__counter_get(&counted->objects_reclaimed) < allocated);
 	/* What the far pass freed by emptying its lists is vacant before the caller goes on. */
 	gyre__flush(c);
 	c->thorough = false;
@@ -169,19 +198,22 @@ static bool init(struct gyre__collector *c)
 
 	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
 	c->idle_ns = c->heap->options.epoch_ns;
+	c->pace.stretch = 1;
 	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
 	       gyre__event_init(&r->done) && gyre__event_init(&c->watch_event) &&
 	       /* Room that the first passes, and passes without memory, can count on. */
 	       gyre__vector_grow(&c->young) && gyre__vector_grow(&c->aged) &&
 	       gyre__vector_grow(&c->visited) && gyre__vector_grow(&c->stack) &&
 	       gyre__vector_grow(&c->members) && gyre__vector_grow(&c->far.visited) &&
+	       gyre__vector_grow(&c->tagged.early) && gyre__vector_grow(&c->tagged.reached) &&
 	       gyre__vector_grow(&c->far.black);
 }
 
 static void release_all(struct gyre__collector *c)
 {
 	struct gyre__vector *vectors[] = { &c->young,   &c->aged,        &c->visited,  &c->stack,
-					   &c->members, &c->far.visited, &c->far.black };
+					   &c->members, &c->far.visited, &c->far.black,
+					   &c->tagged.early, &c->tagged.reached };
 	size_t i;
 
 	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
@@ -189,6 +221,8 @@ static void release_all(struct gyre__collector *c)
 	gyre__chunk_give(c->heap, c->journal_before);
 	gyre__chunk_give(c->heap, c->births_before);
 	gyre__chunk_give(c->heap, c->snapshots_before);
+	gyre__chunk_give(c->heap, c->snapshots_left);
+	gyre__view_destroy(&c->tagged.view);
 	gyre__chunk_give(c->heap, c->empties);
 	free(c->sets);
 	gyre__event_destroy(&c->watch_event);

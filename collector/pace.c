@@ -5,15 +5,23 @@
  *
  * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is
  * unfinished work and epoch_ns have passed, or when it is asked for. A heap in which nothing
- * happens is looked at less and less often. A far pass comes when what survived has grown by
- * far_percent, or, so that no garbage stays for ever in a heap that does not grow, after a time
- * that keeps its share of the processor below 1 in FAR_REST.
+ * happens is looked at less and less often. Where slots are journalled once an epoch, epochs get
+ * longer while much is written and little dies, since most of what they apply is then saved. A far
+ * pass comes when what survived has grown by far_percent, or, so that no garbage stays for ever in
+ * a heap that does not grow, after a time that keeps its share of the processor below 1 in
+ * FAR_REST.
  */
 #include "collector.h"
+#include "engine.h"
 
 #define IDLE_NS_MAX 1000000000u
 #define FAR_REST 20
 #define FAR_REST_NS_LEAST 1000000000u
+/* Epochs get longer when one takes more than this part of its time to apply, and less than this
+ * part of its entries are deaths; up to so many times epoch_ns. */
+#define STRETCH_FROM 8
+#define STRETCH_YIELD 8
+#define STRETCH_MAX 64
 
 static bool asked(const struct gyre__requests *r)
 {
@@ -87,6 +95,28 @@ bool gyre__work_pending(const struct gyre__collector *c)
 	       c->aged.count > 0 || c->sets_count > 0 || c->far.phase != GYRE_FAR_IDLE;
 }
 
+/* After an epoch: longer ones, if it took a fair part of its own time and little died in it. */
+void gyre__pace_adapt(struct gyre__collector *c)
+{
+	struct gyre__collector_counters *counted = &c->heap->counted;
+	uint64_t entries = gyre__counter_get(&counted->journal_entries) - c->pace.entries;
+	uint64_t dead = gyre__counter_get(&counted->objects_reclaimed) - c->pace.dead;
+	uint64_t took = gyre__now_ns() - c->boundary_ns;
+	uint64_t interval = c->pace.stretch * c->heap->options.epoch_ns;
+
+	c->pace.entries += entries;
+	c->pace.dead += dead;
+	if (!c->heap->engine->coalesces)
+		return;
+	if (took > interval / STRETCH_FROM && dead < entries / STRETCH_YIELD) {
+		if (c->pace.stretch < STRETCH_MAX)
+			c->pace.stretch *= 2;
+	} else if (c->pace.stretch > 1 &&
+		   (dead > entries || took < interval / (4 * STRETCH_FROM))) {
+		c->pace.stretch /= 2;
+	}
+}
+
 void gyre__wait_for_work(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
@@ -96,6 +126,8 @@ void gyre__wait_for_work(struct gyre__collector *c)
 		c->idle_ns = least;
 	else if (c->idle_ns < IDLE_NS_MAX)
 		c->idle_ns *= 2;
+	if (c->idle_ns < c->pace.stretch * c->heap->options.epoch_ns)
+		c->idle_ns = c->pace.stretch * c->heap->options.epoch_ns;
 	until = c->boundary_ns + c->idle_ns;
 	gyre__lock_take(&r->lock);
 	while (!asked(r) && now < until) {

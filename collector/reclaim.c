@@ -6,6 +6,7 @@
  * is 0 from then on. Freed cells are marked in their slab's bitmap of freed ones and become vacant
  * in batches, once an epoch, so the lock that mutators take is held briefly.
  */
+#include "bits.h"
 #include "collector.h"
 #include "platform/tsan.h"
 #include "platform/yield.h"
@@ -17,6 +18,16 @@
  * they count against it. */
 #define EMPTIES_KEPT 512
 #define EMPTIES_SHARE 32
+
+/* The slab has freed cells. */
+static void touch(struct gyre__collector *c, struct gyre__slab *slab)
+{
+	if (slab->is_touched)
+		return;
+	slab->is_touched = 1;
+	slab->touched = c->touched;
+	c->touched = slab;
+}
 
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 {
@@ -36,11 +47,50 @@ void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 	}
 	gyre__freed(slab)[cell / 64] |= (uint64_t)1 << cell % 64;
 	slab->freed_count++;
-	if (!slab->is_touched) {
-		slab->is_touched = 1;
-		slab->touched = c->touched;
-		c->touched = slab;
+	touch(c, slab);
+}
+
+/* What freeing does to each cell, where there is anything to do: in the simulation, for
+ * AddressSanitizer, and in a heap with poison. */
+static void vacate(struct gyre__collector *c, struct gyre__slab *slab, uint32_t first,
+		   uint64_t cells)
+{
+	bool poison = c->heap->options.flags & GYRE_POISON && slab->class != NULL;
+
+	if (!poison && !GYRE_FREEING_MATTERS && !GYRE_ASAN_MATTERS && !GYRE_CHECKED)
+		return;
+	for (; cells != 0; cells &= cells - 1) {
+		void *object = gyre__cell(slab, first + (uint32_t)__builtin_ctzll(cells));
+
+		GYRE_ASSERT(*gyre__word_of(object) == 0);
+		GYRE_FREEING(object);
+		if (poison)
+			gyre__poison_fill(object, slab->shape.cell_bytes);
+		if (slab->class != NULL)
+			GYRE_ASAN_POISON(object, slab->shape.cell_bytes);
 	}
+}
+
+void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+		      uint32_t count)
+{
+	uint64_t *young = gyre__young(slab), *freed = gyre__freed(slab);
+	uint32_t at, dead = 0;
+
+	for (at = cell / 64; at * 64 < cell + count; at++) {
+		uint64_t cells = young[at] & gyre__bits_mask(at, cell, cell + count);
+
+		vacate(c, slab, at * 64, cells);
+		young[at] ^= cells;
+		freed[at] |= cells;
+		dead += (uint32_t)__builtin_popcountll(cells);
+	}
+	if (dead == 0)
+		return;
+	slab->freed_count += dead;
+	touch(c, slab);
+	gyre__counter_add(&c->heap->counted.objects_reclaimed, dead);
+	gyre__counter_add(&c->heap->counted.bytes_reclaimed, dead * gyre__cell_bytes(slab));
 }
 
 void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word)
@@ -53,8 +103,7 @@ void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word)
 
 void gyre__flush(struct gyre__collector *c)
 {
-	gyre__slabs_flush(c->heap, c->touched);
-	c->touched = NULL;
+	c->touched = gyre__slabs_flush(c->heap, c->touched, c->processing);
 }
 
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain)

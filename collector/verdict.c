@@ -65,7 +65,7 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		if (i + 8 < set->count)
 			__builtin_prefetch(members[i + 8]);
-		gyre__each_edge(c, members[i], give_up, c);
+		gyre__each_reference(c, members[i], give_up, c);
 	}
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);

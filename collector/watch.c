@@ -21,13 +21,13 @@ struct culprit {
 /* Who has not done the boundary that is being waited for. */
 static size_t find(struct gyre_heap *heap, struct culprit *culprits)
 {
-	uint64_t epoch = atomic_load_explicit(&heap->epoch, memory_order_relaxed);
+	uint64_t phase = atomic_load_explicit(&heap->phase, memory_order_relaxed);
 	struct gyre_mutator *m;
 	size_t count = 0;
 
 	gyre__lock_take(&heap->registry.lock);
 	for (m = heap->registry.first; m != NULL && count < NAMED_AT_ONCE; m = m->next) {
-		bool behind = atomic_load_explicit(&m->epoch, memory_order_relaxed) < epoch;
+		bool behind = atomic_load_explicit(&m->phase, memory_order_relaxed) < phase;
 
 		if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING ||
 		    !(behind || heap->registry.stopping))

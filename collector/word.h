@@ -18,9 +18,11 @@
  *   RELEASED  count 0, its references are or will be given up; freed by the last list that it is
  *           in.
  *   STUCK   its count overflowed: never counted nor traced again.
- *   BORN    in use. Set when its birth is processed.
+ *   BORN    in use. Set when its birth is processed; in the engine tagged only if something
+ *           counted reaches it then.
  *   PROVEN  found live by a trial, once in its life. Trials of what was never proven do not look at
  *           it, which bounds what they cost.
+ *   PENDING a newborn that is reached, and whose slots are still to be counted (engine tagged).
  *
  * A released object that waits for its references to be given up keeps the link of that list where
  * its counts were, so a list of any length dies without memory. Addresses of up to 55 bits fit;
@@ -48,6 +50,7 @@
 #define GYRE_STUCK ((uint64_t)1 << 8)
 #define GYRE_BORN ((uint64_t)1 << 9)
 #define GYRE_PROVEN ((uint64_t)1 << 10)
+#define GYRE_PENDING ((uint64_t)1 << 11)
 
 #define GYRE_FLAGS_BITS 12
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)

@@ -5,19 +5,23 @@
  *
  * A mutator owns one slab for each class that it allocates from and takes cells in address order
  * over runs of vacant ones, zeroed about 2 KiB ahead so that they are in cache when they are handed
- * out. Newborns are not journalled one by one: at the boundary each bin hands over where its
- * newborns of the epoch lie, as (first cell, number).
+ * out, with slots that have the tag of the epoch (engine tagged). Newborns are not journalled one
+ * by one: at the boundary each bin hands over where its newborns of the epoch lie, as (first cell,
+ * number).
  *
  * Invariants: every object handed out lies in a run that has been, or will be, handed over; room
  * for that is promised before the first cell of a run is handed out, so handing over cannot fail.
  */
 #include <gyre/mutator.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "bits.h"
 #include "mutator.h"
 #include "poison.h"
 #include "platform/tsan.h"
 #include "pressure.h"
+#include "twin.h"
 #include "type.h"
 
 #define ZERO_AHEAD 2048
@@ -61,7 +65,7 @@ static void hand_over(struct gyre_mutator *m, const void *first, size_t count)
 
 static void hand_over_run(struct gyre_mutator *m, struct gyre__bin *bin)
 {
-	size_t bytes = (size_t)(bin->cursor - bin->run_start);
+	size_t bytes = (size_t)(bin->bump->cursor - bin->run_start);
 
 	if (bytes > 0)
 		hand_over(m, bin->run_start, bytes / bin->cell_bytes);
@@ -70,39 +74,30 @@ static void hand_over_run(struct gyre_mutator *m, struct gyre__bin *bin)
 		gyre__pressure_add(m, m->handed);
 		m->handed = 0;
 	}
-	bin->run_start = bin->cursor;
+	bin->run_start = bin->bump->cursor;
 	m->births_promised--;
-}
-
-static void set_range(uint64_t *bitmap, uint32_t from, uint32_t to)
-{
-	while (from < to) {
-		uint32_t end = (from / 64 + 1) * 64, bits = (end < to ? end : to) - from;
-
-		bitmap[from / 64] |= (~(uint64_t)0 >> (64 - bits)) << from % 64;
-		from += bits;
-	}
 }
 
 /* Gives what is left of the open run back to the slab. */
 static void return_run(struct gyre__bin *bin)
 {
 	struct gyre__slab *slab = bin->slab;
-	uint32_t from, count = (uint32_t)((size_t)(bin->run_end - bin->cursor) / bin->cell_bytes);
+	size_t bytes = (size_t)(bin->run_end - bin->bump->cursor);
+	uint32_t from, count = (uint32_t)(bytes / bin->cell_bytes);
 
 	if (count == 0)
 		return;
-	GYRE_ASAN_POISON(bin->cursor, (size_t)(bin->run_end - bin->cursor));
-	from = gyre__cell_index(slab, bin->cursor);
-	set_range(gyre__vacant(slab), from, from + count);
+	GYRE_ASAN_POISON(bin->bump->cursor, bytes);
+	from = gyre__cell_index(slab, bin->bump->cursor);
+	gyre__bits_set(gyre__vacant(slab), from, from + count);
 	slab->vacant_count += count;
 }
 
 static void refill_poison(struct gyre_heap *heap, struct gyre__bin *bin)
 {
-	if (heap->options.flags & GYRE_POISON && bin->ready > bin->cursor) {
-		GYRE_ASAN_UNPOISON(bin->cursor, (size_t)(bin->ready - bin->cursor));
-		gyre__poison_fill(bin->cursor, (size_t)(bin->ready - bin->cursor));
+	if (heap->options.flags & GYRE_POISON && bin->ready > bin->bump->cursor) {
+		GYRE_ASAN_UNPOISON(bin->bump->cursor, (size_t)(bin->ready - bin->bump->cursor));
+		gyre__poison_fill(bin->bump->cursor, (size_t)(bin->ready - bin->bump->cursor));
 	}
 }
 
@@ -116,7 +111,21 @@ static void relinquish(struct gyre_mutator *m, struct gyre__bin *bin)
 		return_run(bin);
 		gyre__slab_relinquish(m->heap, bin->slab);
 	}
-	*bin = (struct gyre__bin){ .cell_bytes = bin->cell_bytes };
+	*bin->bump = (struct gyre_bump){ 0 };
+	*bin = (struct gyre__bin){ .bump = bin->bump, .cell_bytes = bin->cell_bytes };
+}
+
+/* Cells with this epoch's tags are not for the next one. */
+static void unready(struct gyre_mutator *m, struct gyre__bin *bin)
+{
+	if (m->heap->options.flags & GYRE_POISON) {
+		refill_poison(m->heap, bin);
+		if (bin->slab != NULL)
+			bin->slab->dirty = 1;
+	}
+	if (bin->ready > bin->bump->cursor)
+		GYRE_ASAN_POISON(bin->bump->cursor, (size_t)(bin->ready - bin->bump->cursor));
+	bin->ready = bin->bump->cursor;
 }
 
 /* So a thread of many types that it seldom uses does not keep a slab of each. */
@@ -143,9 +152,11 @@ void gyre__births_seal(struct gyre_mutator *m)
 	gyre__bins_relinquish_idle(m);
 	for (bin = m->born; bin != NULL; bin = bin->next_born) {
 		hand_over_run(m, bin);
+		if (m->tag != 0 && !GYRE_TWIN(not_retagged))
+			unready(m, bin);
 		bin->is_born = false;
 		/* The first allocation of the next epoch takes the slow path and is noticed. */
-		bin->limit = bin->cursor;
+		bin->bump->limit = bin->bump->cursor;
 	}
 	m->born = NULL;
 	GYRE_ASSERT(m->births_promised == 0);
@@ -172,8 +183,21 @@ void gyre__bins_destroy(struct gyre_mutator *m)
 	for (i = 0; i < m->bins_count; i++)
 		free(m->bins[i].bins);
 	free(m->bins);
+	free(m->head.bumps);
 	m->bins = NULL;
-	m->bins_count = 0;
+	m->head.bumps = NULL;
+	m->bins_count = m->head.bumps_count = 0;
+}
+
+bool gyre__is_newborn_of(const struct gyre_mutator *m, const void *object)
+{
+	uint32_t id = gyre__locator_of(object)->type->head.id;
+	const struct gyre__bin *bin;
+
+	if (id >= m->bins_count || !m->bins[id].one_size)
+		return false;
+	bin = m->bins[id].bins;
+	return (const char *)object >= bin->run_start && (const char *)object < bin->bump->cursor;
 }
 
 void gyre__bins_freeze(struct gyre_mutator *m)
@@ -181,36 +205,65 @@ void gyre__bins_freeze(struct gyre_mutator *m)
 	struct gyre__bin *bin;
 
 	for (bin = m->held; bin != NULL; bin = bin->next_held)
-		bin->limit = bin->cursor;
+		bin->bump->limit = bin->bump->cursor;
+}
+
+/* Whether the objects of a type come from one bin, whose bump is in the head's table. */
+static bool has_one_size(const struct gyre_type *type)
+{
+	return type->classes_count == 1;
+}
+
+/* Makes the tables of m long enough for a type's id; false without memory. */
+static bool grow_tables(struct gyre_mutator *m, uint32_t id)
+{
+	uint32_t i, count = id + 1 + id / 2;
+	struct gyre__bins *bins = realloc(m->bins, count * sizeof(*bins));
+	struct gyre_bump *bumps;
+
+	if (bins == NULL)
+		return false;
+	m->bins = bins;
+	bumps = realloc(m->head.bumps, count * sizeof(*bumps));
+	if (bumps == NULL)
+		return false;
+	m->head.bumps = bumps;
+	for (i = 0; i < m->bins_count; i++)
+		if (bins[i].bins != NULL && bins[i].one_size)
+			bins[i].bins->bump = &bumps[i];
+	for (; i < count; i++) {
+		bins[i] = (struct gyre__bins){ 0 };
+		bumps[i] = (struct gyre_bump){ 0 };
+	}
+	m->bins_count = count;
+	/* Builds with checks look at every allocation; but simulation is to see the inline one. */
+	m->head.bumps_count = GYRE_IF_SIM(0, GYRE_CHECKED) ? 0 : count;
+	return true;
 }
 
 /* The bin of a class, made at its first use; NULL without memory. */
 static struct gyre__bin *bin_of(struct gyre_mutator *m, const struct gyre_type *type,
 				uint32_t class)
 {
+	struct gyre__bins *all;
 	uint32_t i;
 
-	if (type->id >= m->bins_count) {
-		uint32_t count = type->id + 1 + type->id / 2;
-		struct gyre__bins *bins = realloc(m->bins, count * sizeof(*bins));
-
-		if (bins == NULL)
+	if (type->head.id >= m->bins_count && !grow_tables(m, type->head.id))
+		return NULL;
+	all = &m->bins[type->head.id];
+	if (all->bins == NULL) {
+		all->bins = calloc(type->classes_count, sizeof(*all->bins));
+		if (all->bins == NULL)
 			return NULL;
-		for (i = m->bins_count; i < count; i++)
-			bins[i].bins = NULL;
-		m->bins = bins;
-		m->bins_count = count;
-	}
-	if (m->bins[type->id].bins == NULL) {
-		struct gyre__bin *bins = calloc(type->classes_count, sizeof(*bins));
+		all->one_size = has_one_size(type);
+		for (i = 0; i < type->classes_count; i++) {
+			struct gyre__bin *bin = &all->bins[i];
 
-		if (bins == NULL)
-			return NULL;
-		for (i = 0; i < type->classes_count; i++)
-			bins[i].cell_bytes = type->classes[i].shape.cell_bytes;
-		m->bins[type->id].bins = bins;
+			bin->bump = all->one_size ? &m->head.bumps[type->head.id] : &bin->own;
+			bin->cell_bytes = type->classes[i].shape.cell_bytes;
+		}
 	}
-	return &m->bins[type->id].bins[class];
+	return &all->bins[class];
 }
 
 /* Takes the next run of vacant cells of the bin's slab; false if there is none. */
@@ -218,21 +271,18 @@ static bool take_run(struct gyre__bin *bin)
 {
 	struct gyre__slab *slab = bin->slab;
 	uint64_t *vacant = gyre__vacant(slab);
-	uint32_t cells = slab->shape.cells, from = bin->next_cell, to;
+	uint32_t cells = slab->shape.cells, to;
+	uint32_t from = gyre__bits_next(vacant, bin->next_cell, cells, true);
 
-	while (from < cells && !(vacant[from / 64] >> from % 64 & 1)) {
-		uint64_t rest = vacant[from / 64] >> from % 64;
-
-		from = rest == 0 ? (from / 64 + 1) * 64 : from + (uint32_t)__builtin_ctzll(rest);
-	}
-	if (from >= cells)
+	if (from == cells)
 		return false;
-	for (to = from; to < cells && vacant[to / 64] >> to % 64 & 1; to++)
-		vacant[to / 64] &= ~((uint64_t)1 << to % 64);
+	to = gyre__bits_next(vacant, from, cells, false);
+	gyre__bits_clear(vacant, from, to);
 	slab->vacant_count -= to - from;
 	bin->next_cell = to;
-	bin->cursor = bin->run_start = bin->ready = bin->limit = gyre__cell(slab, from);
-	bin->run_end = bin->cursor + (size_t)(to - from) * bin->cell_bytes;
+	bin->bump->cursor = bin->run_start = bin->ready = bin->bump->limit =
+		gyre__cell(slab, from);
+	bin->run_end = bin->bump->cursor + (size_t)(to - from) * bin->cell_bytes;
 	return true;
 }
 
@@ -249,14 +299,45 @@ static void check_poison(struct gyre_mutator *m, const struct gyre__bin *bin, ch
 	}
 }
 
+/* A cell's slots are born with the tag of the epoch, so what is stored into them in it is not
+ * journalled. The cell is vacant: there is no slot yet that anyone could look at. */
+static void put_tags(const struct gyre__bin *bin, char *cell, uintptr_t tag)
+{
+	const struct gyre_type *type = bin->slab->type;
+	char *at = cell + type->trailing_offset;
+	uint32_t i;
+
+	for (i = 0; i < type->offsets_count; i++)
+		memcpy(cell + type->offsets[i], &tag, sizeof(tag));
+	if (type->element_count == 0)
+		return;
+	/* All that fit into the cell, as the collector reads all. */
+	for (; at + type->trailing_stride <= cell + bin->cell_bytes; at += type->trailing_stride)
+		for (i = 0; i < type->element_count; i++)
+			memcpy(at + type->element_offsets[i], &tag, sizeof(tag));
+}
+
+/* Makes cells from `from` on, bytes of them, what newborns are: the first, and the others after
+ * it. */
+static void fill(const struct gyre__bin *bin, char *from, size_t bytes, uintptr_t tag)
+{
+	size_t done = bin->cell_bytes;
+
+	memset(from, 0, done);
+	put_tags(bin, from, tag);
+	for (; done < bytes; done *= 2)
+		memcpy(from + done, from, done < bytes - done ? done : bytes - done);
+}
+
 /* Makes the next cells of the run ready to be handed out. */
 static void make_ready(struct gyre_mutator *m, struct gyre__bin *bin)
 {
 	size_t left = (size_t)(bin->run_end - bin->ready);
 	size_t bytes = ZERO_AHEAD / bin->cell_bytes * bin->cell_bytes;
 	char *from = bin->ready;
+	uintptr_t tag = gyre__born_clean(bin->slab->type) ? 0 : m->tag;
 
-	if (!bin->slab->dirty)
+	if (!bin->slab->dirty && tag == 0)
 		bytes = left; /* the system zeroed them */
 	else if (bytes < bin->cell_bytes)
 		bytes = bin->cell_bytes;
@@ -265,9 +346,11 @@ static void make_ready(struct gyre_mutator *m, struct gyre__bin *bin)
 	GYRE_ASAN_UNPOISON(from, bytes);
 	if (m->heap->options.flags & GYRE_POISON)
 		check_poison(m, bin, from, from + bytes);
-	if (bin->slab->dirty)
+	if (tag != 0)
+		fill(bin, from, bytes, tag);
+	else if (bin->slab->dirty)
 		memset(from, 0, bytes);
-	bin->ready = bin->limit = from + bytes;
+	bin->ready = bin->bump->limit = from + bytes;
 }
 
 /* Goes to the next run, of this slab or another; false at the limit or without memory. */
@@ -301,11 +384,11 @@ static bool next_run(struct gyre_mutator *m, const struct gyre_type *type, uint3
 
 static inline void *bump(struct gyre__bin *bin)
 {
-	char *object = bin->cursor;
+	char *object = bin->bump->cursor;
 
-	if (__builtin_expect((size_t)(bin->limit - object) < bin->cell_bytes, 0))
+	if (__builtin_expect(object == bin->bump->limit, 0))
 		return NULL;
-	bin->cursor = object + bin->cell_bytes;
+	bin->bump->cursor = object + bin->cell_bytes;
 	return object;
 }
 
@@ -326,9 +409,9 @@ __attribute__((noinline)) static void *new_slow(struct gyre_mutator *m,
 		bin->is_born = true;
 		bin->next_born = m->born;
 		m->born = bin;
-		bin->limit = bin->ready;
+		bin->bump->limit = bin->ready;
 	}
-	if (bin->cursor == bin->run_end) {
+	if (bin->bump->cursor == bin->run_end) {
 		/* A run is handed over, and the next one promised, before the next one is known. */
 		hand_over_run(m, bin);
 		if (!promise(m)) {
@@ -338,7 +421,7 @@ __attribute__((noinline)) static void *new_slow(struct gyre_mutator *m,
 		if (!next_run(m, type, class, bin))
 			return NULL;
 	}
-	if (bin->cursor == bin->ready)
+	if (bin->bump->cursor == bin->ready)
 		make_ready(m, bin);
 	return bump(bin);
 }
@@ -365,8 +448,10 @@ static inline void *new_in_class(struct gyre_mutator *m, const struct gyre_type 
 {
 	void *object = NULL;
 
-	if (__builtin_expect(type->id < m->bins_count && m->bins[type->id].bins != NULL, 1))
-		object = bump(&m->bins[type->id].bins[class]);
+	if (__builtin_expect(type->head.id < m->bins_count &&
+				     m->bins[type->head.id].bins != NULL,
+			     1))
+		object = bump(&m->bins[type->head.id].bins[class]);
 	return object != NULL ? object : new_slow(m, type, class);
 }
 
@@ -377,10 +462,10 @@ static void *new_sized(struct gyre_mutator *m, const struct gyre_type *type, siz
 	return new_in_class(m, type, gyre__size_class(bytes));
 }
 
-void *gyre_new(struct gyre_mutator *m, const struct gyre_type *type)
+void *gyre_new_slow(struct gyre_mutator *m, const struct gyre_type *type)
 {
 	gyre__check_mutator(m, "gyre_new");
-	if (__builtin_expect(type->classes_count == 1, 1))
+	if (has_one_size(type))
 		return new_in_class(m, type, 0);
 	if (type->trailing_stride != 0)
 		return gyre_new_array(m, type, 0);

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "engine.h"
 #include "heap.h"
 #include "mutator.h"
 
@@ -96,6 +97,8 @@ static void copy_collector(struct gyre_heap *heap, struct gyre_stats *s)
 	s->counts_stuck = gyre__counter_get(&c->counts_stuck);
 	s->trace_faults = gyre__counter_get(&c->trace_faults);
 	s->journal_entries = gyre__counter_get(&c->journal_entries);
+	s->newborns_counted = gyre__counter_get(&c->newborns_counted);
+	s->views_looked_up = gyre__counter_get(&c->views_looked_up);
 	s->collector_ns = gyre__counter_get(&c->collector_ns);
 	s->phases.wait_ns = gyre__counter_get(&c->wait_ns);
 	s->phases.count_ns = gyre__counter_get(&c->count_ns);
@@ -111,6 +114,8 @@ static void copy_shared(struct gyre_heap *heap, struct gyre_stats *s)
 	const struct gyre__shared_counters *c = &heap->shared;
 	int cause;
 
+	s->engine = heap->engine->name;
+	s->window_stores = gyre__counter_get(&c->window_stores);
 	s->poison_faults = gyre__counter_get(&c->poison_faults);
 	s->orphans = gyre__counter_get(&c->orphans);
 	s->stalls = gyre__counter_get(&c->stalls);
@@ -127,8 +132,10 @@ enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stat
 {
 	struct gyre_stats all;
 
-	/* The one size there has been; when fields are added, this one stays legal. */
-	if (heap == NULL || stats == NULL || stats->size != sizeof(all))
+	/* The two sizes there have been. */
+	if (heap == NULL || stats == NULL ||
+	    (stats->size != sizeof(all) &&
+	     stats->size != offsetof(struct gyre_stats, newborns_counted)))
 		return GYRE_INVALID;
 	if (gyre__frozen(heap))
 		return GYRE_FROZEN;
@@ -137,7 +144,7 @@ enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stat
 	copy_collector(heap, &all);
 	copy_shared(heap, &all);
 	gyre__registry_count(heap, &all.mutators, &all.mutators_parked);
-	*stats = all;
+	memcpy(stats, &all, stats->size);
 	return GYRE_OK;
 }
 

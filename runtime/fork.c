@@ -82,7 +82,7 @@ enum gyre_status gyre_fork_child(struct gyre_heap *heap)
 	atomic_store_explicit(&heap->frozen, 1, memory_order_relaxed); /* rare: frozen heap */
 	for (m = heap->registry.first; m != NULL; m = m->next) {
 		/* Fast paths fail, and the slow ones see that the heap is frozen. */
-		m->journal_end = m->journal_at;
+		m->head.tag = GYRE_TAG_NONE;
 		gyre__bins_freeze(m);
 		atomic_store_explicit(&m->head.poll, 0, memory_order_relaxed);
 	}

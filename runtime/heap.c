@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine.h"
 #include "mutator.h"
 #include "pressure.h"
 #include "to_collector.h"
@@ -43,6 +44,8 @@ static void complete(struct gyre_options *o)
 		o->far_percent = 50;
 	if (o->collector_stack == 0)
 		o->collector_stack = (size_t)256 << 10;
+	if (o->engine == GYRE_ENGINE_DEFAULT)
+		o->engine = GYRE_ENGINE_TAGGED;
 }
 
 static bool in_range(const struct gyre_options *o)
@@ -54,6 +57,7 @@ static bool in_range(const struct gyre_options *o)
 	       o->heap_limit <= SIZE_MAX / 2 && o->epoch_ns <= hour && o->stall_ns <= hour &&
 	       o->delay_ns <= hour && o->near_budget <= (uint32_t)1 << 30 &&
 	       o->far_percent <= 100000 && o->collector_stack <= (size_t)1 << 30 &&
+	       (unsigned)o->engine <= GYRE_ENGINE_RECYCLER &&
 	       (o->flags & ~(unsigned)GYRE_POISON) == 0;
 }
 
@@ -62,14 +66,17 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 {
 	gyre_options_init(&heap->options);
 	if (options != NULL) {
-		/* The one size there has been; when fields are added, this one stays legal. */
-		if (options->size != sizeof(heap->options))
+		/* The two sizes there have been. */
+		if (options->size != sizeof(heap->options) &&
+		    options->size != offsetof(struct gyre_options, engine))
 			return false;
-		heap->options = *options;
+		memcpy(&heap->options, options, options->size);
 	}
 	complete(&heap->options);
 	if (!in_range(&heap->options))
 		return false;
+	heap->engine = heap->options.engine == GYRE_ENGINE_RECYCLER ? &gyre__recycler :
+								      &gyre__tagged;
 	strncpy(heap->name, heap->options.name, sizeof(heap->name) - 1);
 	heap->options.name = heap->name;
 	return true;
@@ -113,7 +120,7 @@ enum gyre_status gyre_heap_open(struct gyre_heap **heap, const struct gyre_optio
 		free(made);
 		return GYRE_INVALID;
 	}
-	atomic_init(&made->epoch, 1);
+	atomic_init(&made->phase, made->engine->handshakes);
 	if (!gyre__leavings_init(&made->leavings, gyre__mutator_ended)) {
 		destroy(made);
 		return GYRE_LIMIT;

@@ -2,7 +2,7 @@
 /*
  * heap.h: the heap as gyre's own files see it. Every other part hangs on it.
  *
- * Who writes what: `epoch` the collector alone; `registry`, `types`, `roots` whoever holds their
+ * Who writes what: `phase` the collector alone; `registry`, `types`, `roots` whoever holds their
  * lock; `counted` the collector; `shared` anyone, by atomics. `frozen` is set once, in the child of
  * a fork.
  */
@@ -20,6 +20,7 @@
 #include "slab.h"
 
 struct gyre__collector;
+struct gyre__engine;
 
 /* All mutators of the heap, also those that have detached and are not yet collected. */
 struct gyre__registry {
@@ -39,8 +40,9 @@ struct gyre__pressure {
 };
 
 struct gyre_heap {
-	_Atomic(uint64_t) epoch;
+	_Atomic(uint64_t) phase; /* handshakes asked for: see engine.h */
 	_Atomic(uint32_t) frozen;
+	const struct gyre__engine *engine;
 	struct gyre_options options; /* complete: no field is 0 by default */
 	char name[16];
 

@@ -11,12 +11,15 @@
 
 #include <stdlib.h>
 
+#include "engine.h"
 #include "heap.h"
 #include "mutator.h"
 #include "pressure.h"
 
-/* Spare chunks that the store keeps before it gives memory back to the system. */
+/* Spare chunks that the store keeps although nobody needs them, and the share of the limit that it
+ * keeps until it is known that nobody does. */
 #define STORE_KEEPS 256
+#define STORE_SHARE 16
 
 bool gyre__chunks_init(struct gyre__chunks *chunks)
 {
@@ -45,6 +48,8 @@ static struct gyre__chunk *take_spare(struct gyre__chunks *chunks)
 	if (chunk != NULL) {
 		chunks->spare = chunk->next;
 		chunks->spare_count--;
+		if (chunks->spare_count < chunks->spare_low)
+			chunks->spare_low = chunks->spare_count;
 	}
 	gyre__lock_drop(&chunks->lock);
 	return chunk;
@@ -81,7 +86,7 @@ static struct gyre__chunk *take(struct gyre_mutator *m, size_t limit)
 		return NULL;
 	chunk->next = NULL;
 	chunk->count = 0;
-	gyre__pressure_add(m, GYRE_CHUNK_BYTES);
+	gyre__pressure_journal(m, GYRE_CHUNK_BYTES);
 	return chunk;
 }
 
@@ -109,8 +114,19 @@ struct gyre__chunk *gyre__chunk_take_for_snapshot(struct gyre_mutator *m)
 	return chunk;
 }
 
+static void free_chain(struct gyre__chunk *chain)
+{
+	while (chain != NULL) {
+		struct gyre__chunk *chunk = chain;
+
+		chain = chunk->next;
+		free(chunk);
+	}
+}
+
 void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain)
 {
+	size_t most = heap->options.journal_limit / STORE_SHARE / GYRE_CHUNK_BYTES;
 	struct gyre__chunk *excess = NULL;
 	size_t bytes = 0;
 
@@ -122,7 +138,7 @@ void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain)
 
 		chain = chunk->next;
 		bytes += GYRE_CHUNK_BYTES;
-		if (heap->chunks.spare_count < STORE_KEEPS) {
+		if (heap->chunks.spare_count < most) {
 			chunk->next = heap->chunks.spare;
 			heap->chunks.spare = chunk;
 			heap->chunks.spare_count++;
@@ -133,12 +149,27 @@ void gyre__chunk_give(struct gyre_heap *heap, struct gyre__chunk *chain)
 	}
 	gyre__lock_drop(&heap->chunks.lock);
 	atomic_fetch_sub_explicit(&heap->shared.journal_bytes, bytes, memory_order_relaxed);
-	while (excess != NULL) {
-		struct gyre__chunk *chunk = excess;
+	free_chain(excess);
+}
 
-		excess = chunk->next;
-		free(chunk);
+void gyre__chunks_trim(struct gyre_heap *heap)
+{
+	struct gyre__chunks *chunks = &heap->chunks;
+	struct gyre__chunk *unneeded = NULL;
+
+	gyre__lock_take(&chunks->lock);
+	while (chunks->spare_low > STORE_KEEPS) {
+		struct gyre__chunk *chunk = chunks->spare;
+
+		chunks->spare = chunk->next;
+		chunks->spare_count--;
+		chunks->spare_low--;
+		chunk->next = unneeded;
+		unneeded = chunk;
 	}
+	chunks->spare_low = chunks->spare_count;
+	gyre__lock_drop(&chunks->lock);
+	free_chain(unneeded);
 }
 
 static bool add_spare(struct gyre_mutator *m)
@@ -153,26 +184,26 @@ static bool add_spare(struct gyre_mutator *m)
 	return true;
 }
 
-/* Words that fit before a chunk has to be taken. */
-static size_t room(const struct gyre_mutator *m)
+/* Spare chunks that a safe point promises. */
+static size_t promised(const struct gyre_mutator *m)
 {
-	return (size_t)(m->journal_end - m->journal_at) + m->spare_count * GYRE_CHUNK_ENTRIES;
+	return m->heap->engine->needs(m, GYRE_STORES_RESERVED);
 }
 
-bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
+bool gyre__spare_reserve(struct gyre_mutator *m, size_t count)
 {
 	uint64_t start;
 
-	if (room(m) >= entries)
+	if (__builtin_expect(m->spare_count >= count, 1))
 		return true;
 	start = gyre__now_ns();
-	while (room(m) < entries && add_spare(m))
+	while (m->spare_count < count && add_spare(m))
 		;
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_JOURNAL, gyre__now_ns() - start);
-	if (room(m) >= entries)
+	if (m->spare_count >= count)
 		return true;
 	/* What was gathered in vain must not keep others from writing. */
-	while (m->spare != NULL && room(m) >= 2 * GYRE_STORES_RESERVED + GYRE_CHUNK_ENTRIES) {
+	while (m->spare_count > promised(m)) {
 		struct gyre__chunk *chunk = m->spare;
 
 		m->spare = chunk->next;
@@ -183,27 +214,54 @@ bool gyre__journal_reserve(struct gyre_mutator *m, size_t entries)
 	return false; /* rare: journal full */
 }
 
-void gyre__journal_turn(struct gyre_mutator *m)
+void gyre__log_turn(struct gyre_mutator *m, struct gyre__log *log)
 {
 	struct gyre__chunk *chunk = m->spare;
 
 	m->spare = chunk->next;
 	m->spare_count--;
-	chunk->kind = GYRE_CHUNK_JOURNAL;
-	chunk->next = NULL;
-	if (m->journal != NULL) {
-		m->journal->count = GYRE_CHUNK_ENTRIES;
-		m->journal->next = m->filled;
-		m->filled = m->journal;
+	if (log->open != NULL) {
+		log->open->count = (uint32_t)(log->at - log->open->entries);
+		log->filled = log->open; /* linked to the rest since it was opened */
 	}
-	m->journal = chunk;
-	m->journal_at = chunk->entries;
-	m->journal_end = chunk->entries + GYRE_CHUNK_ENTRIES;
+	chunk->kind = log->kind;
+	chunk->next = log->filled;
+	log->open = chunk;
+	log->at = chunk->entries;
+	log->end = chunk->entries + GYRE_CHUNK_ENTRIES - (log->kind == GYRE_CHUNK_SLOTS);
 }
 
-void gyre__journal_refill(struct gyre_mutator *m)
+struct gyre__chunk *gyre__log_seal(struct gyre__log *log)
 {
-	while (room(m) < 2 * GYRE_STORES_RESERVED)
+	struct gyre__chunk *chain = log->filled;
+
+	log->filled = NULL;
+	if (log->open == NULL)
+		return chain;
+	log->open->count = (uint32_t)(log->at - log->open->entries);
+	if (log->open->count == 0) {
+		log->open->next = NULL;
+		return chain; /* nothing in it: the chunk stays */
+	}
+	chain = log->open;
+	log->open = NULL;
+	log->at = log->end = NULL;
+	return chain;
+}
+
+enum gyre_status gyre__refuse(struct gyre_mutator *m)
+{
+	struct gyre_heap *heap = m->heap;
+
+	gyre__counter_add_shared(&heap->shared.stores_refused, 1);
+	/* The next safe point tries to find memory, and waits for the collector if it must. */
+	gyre__mutator_poll(m, GYRE_POLL_REFILL | GYRE_POLL_PRESSURE);
+	return m->refusal;
+}
+
+void gyre__spare_refill(struct gyre_mutator *m)
+{
+	while (m->spare_count < promised(m))
 		if (!add_spare(m)) {
 			/* The next safe point tries again, after a delay if that may help. */
 			gyre__mutator_poll(m, GYRE_POLL_REFILL | GYRE_POLL_PRESSURE);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine.h"
+#include "twin.h"
 
 /* Rounds of destructors of thread-specific data in which the host may still detach by itself. */
 #define FAREWELL_ROUNDS 2
@@ -24,17 +26,18 @@ static struct gyre_mutator *mutator_make(struct gyre_heap *heap)
 		return NULL;
 	memset(m, 0, sizeof(*m));
 	m->heap = heap;
-	m->snapshot_runs = UINT64_MAX;
+	m->snapshot_runs = m->sealed_runs = UINT64_MAX;
 	gyre__ring_init(&m->sealed);
 	gyre__ring_init(&m->returned);
 	m->tid = gyre__thread_tid();
 	gyre__thread_name(m->name, sizeof(m->name));
-	gyre__journal_refill(m);
-	if (!gyre__journal_reserve(m, 2 * GYRE_STORES_RESERVED)) {
+	m->journal.kind = GYRE_CHUNK_JOURNAL;
+	m->slots.kind = GYRE_CHUNK_SLOTS;
+	m->snoop.kind = GYRE_CHUNK_SNAPSHOT;
+	if (!gyre__spare_reserve(m, heap->engine->needs(m, GYRE_STORES_RESERVED))) {
 		gyre__mutator_free(m);
 		return NULL;
 	}
-	gyre__journal_turn(m);
 	return m;
 }
 
@@ -50,11 +53,13 @@ static void give_rings(struct gyre_mutator *m)
 
 void gyre__mutator_free(struct gyre_mutator *m)
 {
-	struct gyre__chunk *chains[] = { m->journal, m->filled, m->spare, m->births,
-					 m->births_spare, m->snapshot };
+	struct gyre__chunk *chains[] = { m->spare, m->births, m->births_spare, m->snapshot };
+	struct gyre__log *logs[] = { &m->journal, &m->slots, &m->snoop };
 	size_t i;
 
 	give_rings(m);
+	for (i = 0; i < sizeof(logs) / sizeof(logs[0]); i++)
+		gyre__chunk_give(m->heap, logs[i]->open != NULL ? logs[i]->open : logs[i]->filled);
 	for (i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
 		gyre__chunk_give(m->heap, chains[i]);
 	gyre__bins_destroy(m);
@@ -63,15 +68,19 @@ void gyre__mutator_free(struct gyre_mutator *m)
 
 static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
 {
+	uint64_t phase;
+
 	gyre__lock_take(&heap->registry.lock);
 	/* A verification holds everybody at rest; a newcomer waits as they do. */
 	while (heap->registry.stopping)
 		gyre__event_wait(&heap->registry.released, &heap->registry.lock, GYRE_FOREVER);
-	/* Relaxed, as the collector opens epochs with this lock held. It has nothing to do for the
-	 * epochs before. */
-	atomic_store_explicit(&m->epoch,
-			      atomic_load_explicit(&heap->epoch, memory_order_relaxed),
-			      memory_order_relaxed);
+	/* Relaxed, as the collector asks for handshakes with this lock held. It has nothing to do
+	 * for those before. */
+	phase = atomic_load_explicit(&heap->phase, memory_order_relaxed);
+	heap->engine->enter(m, phase);
+	if (GYRE_TWIN(newcomer_plain))
+		m->window = false;
+	atomic_store_explicit(&m->phase, phase, memory_order_relaxed);
 	m->next = heap->registry.first;
 	if (m->next != NULL)
 		m->next->previous = m;
@@ -177,6 +186,16 @@ void gyre__unclaim(struct gyre_mutator *m)
 	 * registry's lock (held by the caller), so that a thread that waits cannot miss it. */
 	atomic_store_explicit(&m->state, GYRE_MUTATOR_PARKED, memory_order_release);
 	gyre__event_signal(&registry->released);
+}
+
+struct gyre_mutator *gyre__mutators(struct gyre_heap *heap)
+{
+	struct gyre_mutator *first;
+
+	gyre__lock_take(&heap->registry.lock);
+	first = heap->registry.first;
+	gyre__lock_drop(&heap->registry.lock);
+	return first;
 }
 
 void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked)

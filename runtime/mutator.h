@@ -8,8 +8,8 @@
  * CLAIMED -> PARKED, and a claimed thread that wants to run waits. An EXITED record is the
  * collector's to end.
  *
- * The epoch word says in which epoch the mutator is. Storing e + 1 (release) is the announcement
- * that the boundary of e is done and its journal sealed; nobody stores it but the record's owner.
+ * The phase word says which handshake the mutator has done last. Storing it (release) is the
+ * announcement, with all that was sealed for it; nobody stores it but the record's owner.
  */
 #ifndef GYRE_RUNTIME_MUTATOR_H
 #define GYRE_RUNTIME_MUTATOR_H
@@ -40,12 +40,13 @@ enum gyre__poll {
 
 /*
  * Where the next object of a class comes from: a run of vacant cells, zeroed up to `ready`. Objects
- * from run_start to cursor were born in the open epoch and are not handed over yet. `limit` is what
- * the fast path compares with: `ready`, or less when the next allocation has to take the slow path.
+ * from run_start to the bump's cursor were born in the open epoch and are not handed over yet. The
+ * bump's limit is what the fast path compares with: `ready`, or less when the next allocation has
+ * to take the slow path.
  */
 struct gyre__bin {
-	char *cursor;
-	char *limit;
+	struct gyre_bump *bump; /* in the head's table, or `own` for a class of arrays */
+	struct gyre_bump own;
 	char *ready;
 	char *run_start;
 	char *run_end;
@@ -61,19 +62,28 @@ struct gyre__bin {
 /* The bins of a type, one for each class. */
 struct gyre__bins {
 	struct gyre__bin *bins;
+	bool one_size;
 };
 
 struct gyre_mutator {
 	struct gyre_mutator_head head;
-	/* Journal: the open chunk, and the full ones of this epoch, most recent first. */
-	uintptr_t *journal_at, *journal_end;
-	struct gyre__chunk *journal;
-	struct gyre__chunk *filled;
+	/* Written in this epoch. */
+	struct gyre__log journal; /* objects counted up and down */
+	struct gyre__log slots;   /* tagged: slots, and what they held */
+	struct gyre__log snoop;   /* tagged: what was stored in the open window */
 	struct gyre__chunk *spare;
 	size_t spare_count;
+	uintptr_t tag; /* tagged: of the mutator's epoch */
+	bool window;   /* tagged: between the first and the last handshake of a boundary */
+	bool switched; /* tagged: between the second and the last */
+	bool snooped;  /* tagged: its last snapshot has more than its frames hold */
+	uint64_t window_stores; /* since they were last told */
+	/* Tagged: how far its log of slots reached when the window closed. */
+	struct gyre__chunk *hasty;
+	size_t hasty_words;
 	enum gyre_status refusal; /* why the last reservation failed */
 	/* Newborns. */
-	struct gyre__bins *bins; /* by type id */
+	struct gyre__bins *bins; /* by type id, as many as there are bumps */
 	uint32_t bins_count;
 	struct gyre__bin *born, *held;
 	struct gyre__chunk *births;       /* most recent first */
@@ -87,7 +97,8 @@ struct gyre_mutator {
 	struct gyre__ring sealed, returned;
 	/* Shared words. */
 	_Atomic(uint32_t) state;
-	_Atomic(uint64_t) epoch;
+	_Atomic(uint64_t) phase;
+	_Atomic(struct gyre__chunk *) shown; /* the newest chunk of slots of the open epoch */
 	uint64_t runs; /* times it began to run */
 
 	/* Of the registry. */
@@ -101,7 +112,13 @@ struct gyre_mutator {
 	/* The collector's: the snapshot that is counted now, and `runs` when it was taken. */
 	struct gyre__chunk *snapshot;
 	uint64_t snapshot_runs; /* UINT64_MAX: there has been none yet */
+	uint64_t sealed_runs;   /* the same at the handshake before */
 	bool snapshot_kept; /* at this boundary: it had not run */
+	bool snapshot_new;  /* it is to be counted up */
+	/* What of `shown` the collector has seen in this processing. */
+	struct gyre__chunk *seen;
+	uint64_t seen_words;
+	bool gone;          /* it had left when the last boundary began */
 	bool ended;         /* its last epoch is sealed */
 };
 
@@ -127,17 +144,24 @@ static inline void gyre__mutator_unpoll(struct gyre_mutator *m, uint32_t bits)
 /* Appends to the journal; room was reserved. */
 static inline void gyre__journal_add(struct gyre_mutator *m, uintptr_t entry)
 {
-	if (__builtin_expect(m->journal_at == m->journal_end, 0))
-		gyre__journal_turn(m);
-	*m->journal_at++ = entry;
+	if (__builtin_expect(m->journal.at == m->journal.end, 0))
+		gyre__log_turn(m, &m->journal);
+	*m->journal.at++ = entry;
 }
 
 /*
- * Does the boundary of the epoch before the heap's for m, on behalf of its owner, who calls it:
- * takes the snapshot, seals journal and births, announces. False: no memory for the snapshot; m has
- * not moved and must try again.
+ * Does the handshake that the heap asks for, if m has not done it, on behalf of its owner, who
+ * calls it, and announces it. False: no memory for the snapshot; m has not moved and must try
+ * again.
  */
 bool gyre__boundary(struct gyre_mutator *m);
+
+/* Parts of a handshake. Adds what the keep frames hold to *chain; false without memory. */
+bool gyre__snapshot(struct gyre_mutator *m, struct gyre__chunk **chain);
+/* Seals the newborns of the epoch and adds them to *chain. */
+void gyre__births_take(struct gyre_mutator *m, struct gyre__chunk **chain);
+/* Hands a chain to the collector, which takes it when the boundary is complete. */
+void gyre__hand_in(struct gyre_mutator *m, struct gyre__chunk *chain);
 
 /* Collector: takes a parked m over, if it is parked; and gives it back, with the registry's lock
  * held. */
@@ -151,11 +175,17 @@ void gyre__bins_relinquish_idle(struct gyre_mutator *m);
 /* Gives all slabs of m back, after sealing. */
 void gyre__bins_relinquish(struct gyre_mutator *m);
 void gyre__bins_destroy(struct gyre_mutator *m);
+/* Whether object is known to be a newborn of m in its open epoch; not all of them are. */
+bool gyre__is_newborn_of(const struct gyre_mutator *m, const void *object);
 /* Makes every later allocation of m fail: in the child of a fork. */
 void gyre__bins_freeze(struct gyre_mutator *m);
 
 /* Runs again after a park; not a safe point. The owner. */
 void gyre__unpark(struct gyre_mutator *m);
+
+/* Collector: the first of the registry's list. Newcomers go before it, and only the collector takes
+ * any out, so from here on the list stands still for it. */
+struct gyre_mutator *gyre__mutators(struct gyre_heap *heap);
 
 /* Releases the record itself. Collector, or closing heap. */
 void gyre__mutator_free(struct gyre_mutator *m);

@@ -8,12 +8,14 @@
  */
 #include "pressure.h"
 
+#include "engine.h"
 #include "heap.h"
 #include "mutator.h"
 #include "to_collector.h"
 
 #define DEBT_FREE 4  /* epochs of debt without a delay */
 #define DEBT_FULL 16 /* epochs of debt with the full delay */
+#define JOURNAL_SHARE 16 /* of its limit, filled: a boundary even of an engine that coalesces */
 
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 {
@@ -28,6 +30,23 @@ void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 	if (before + bytes > DEBT_FREE * epoch ||
 	    gyre__counter_get(&heap->shared.journal_bytes) > heap->options.journal_limit / 4 ||
 	    atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed) > 0)
+		gyre__mutator_poll(m, GYRE_POLL_PRESSURE);
+}
+
+void gyre__pressure_journal(struct gyre_mutator *m, size_t bytes)
+{
+	struct gyre_heap *heap = m->heap;
+	size_t share = heap->options.journal_limit / JOURNAL_SHARE;
+	uint64_t used;
+
+	if (!heap->engine->coalesces) {
+		gyre__pressure_add(m, bytes);
+		return;
+	}
+	used = gyre__counter_get(&heap->shared.journal_bytes);
+	if (used / share != (used - bytes) / share)
+		gyre__collector_wake(heap);
+	if (used > heap->options.journal_limit / 4)
 		gyre__mutator_poll(m, GYRE_POLL_PRESSURE);
 }
 

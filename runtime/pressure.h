@@ -23,6 +23,9 @@ struct gyre_mutator;
  * its next safe point when there is debt. Slow paths of m. */
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes);
 
+/* m has taken bytes of journal. */
+void gyre__pressure_journal(struct gyre_mutator *m, size_t bytes);
+
 /* How long a safe point should be delayed now. */
 uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap);
 

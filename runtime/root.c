@@ -5,6 +5,7 @@
  * A root's slot is counted like a slot of an object, through the journal; the list of roots is for
  * the verifier and for whoever asks what is alive. The lock guards the list, not the slots.
  */
+#include "engine.h"
 #include "mutator.h"
 
 static void list_add(struct gyre_heap *heap, struct gyre_root *root)
@@ -41,7 +42,7 @@ enum gyre_status gyre_root_init(struct gyre_mutator *m, struct gyre_root *root, 
 		return GYRE_INVALID;
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
-	atomic_init(&root->slot.word, 0);
+	atomic_init(&root->slot.word, m->heap->engine->outside);
 	/* Listed first: a root in the list with an empty slot is harmless, a slot that holds
 	 * something and is not in the list would be garbage to the verifier. */
 	list_add(m->heap, root);
@@ -74,10 +75,11 @@ enum gyre_status gyre_root_move(struct gyre_mutator *m, struct gyre_root *to,
 		return GYRE_FROZEN;
 	/* The reference moves and no count changes, so there is nothing to journal and nothing can
 	 * fail: two slots trade places in the list. */
-	atomic_init(&to->slot.word, (uintptr_t)gyre_load(&from->slot));
+	atomic_init(&to->slot.word,
+		    (uintptr_t)gyre_load(&from->slot) | m->heap->engine->outside);
 	list_add(m->heap, to);
 	list_remove(m->heap, from);
 	/* Relaxed: the caller keeps other threads off it. */
-	atomic_store_explicit(&from->slot.word, 0, memory_order_relaxed);
+	atomic_store_explicit(&from->slot.word, m->heap->engine->outside, memory_order_relaxed);
 	return GYRE_OK;
 }

@@ -4,9 +4,9 @@
  * threads; gyre__boundary also on the collector, for a mutator that it has claimed.
  *
  * Invariants: the snapshot, the sealed journal and the sealed births of an epoch reach the
- * collector's ring before the epoch word says so; the open journal is empty when a new epoch
- * begins; a thread is parked whenever it waits here.
+ * collector's ring before the phase word says so; a thread is parked whenever it waits here.
  */
+#include "engine.h"
 #include "mutator.h"
 #include "pressure.h"
 #include "to_collector.h"
@@ -44,7 +44,7 @@ static bool snap(struct gyre_mutator *m, struct gyre__chunk **chain, uintptr_t v
 	return true;
 }
 
-static bool take_snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
+bool gyre__snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
 {
 	const struct gyre_keep *keep;
 	size_t i;
@@ -58,56 +58,39 @@ static bool take_snapshot(struct gyre_mutator *m, struct gyre__chunk **chain)
 	return true;
 }
 
-/* The journal of the epoch as a chain; the mutator goes on with an empty one. */
-static struct gyre__chunk *seal_journal(struct gyre_mutator *m)
+void gyre__births_take(struct gyre_mutator *m, struct gyre__chunk **chain)
 {
-	struct gyre__chunk *chain = m->filled;
+	gyre__births_seal(m);
+	gyre__chain_append(chain, m->births);
+	m->births = NULL;
+}
 
-	m->filled = NULL;
-	if (m->journal == NULL)
-		return chain;
-	m->journal->count = (uint32_t)(m->journal_at - m->journal->entries);
-	if (m->journal->count == 0)
-		return chain; /* nothing in it: the chunk stays */
-	m->journal->next = chain;
-	chain = m->journal;
-	m->journal = NULL;
-	m->journal_at = m->journal_end = NULL;
-	return chain;
+void gyre__hand_in(struct gyre_mutator *m, struct gyre__chunk *chain)
+{
+	bool done;
+
+	if (chain == NULL)
+		return;
+	done = gyre__ring_put(&m->sealed, chain);
+	GYRE_ASSERT(done); /* the collector empties it at each boundary */
+	(void)done;
 }
 
 bool gyre__boundary(struct gyre_mutator *m)
 {
-	/* Acquire pairs with the collector's release when it opened the epoch. */
-	uint64_t epoch = atomic_load_explicit(&m->heap->epoch, memory_order_acquire);
-	struct gyre__chunk *chain = NULL;
-	bool done;
+	/* Acquire pairs with the collector's release when it asked for the handshake. */
+	uint64_t phase = atomic_load_explicit(&m->heap->phase, memory_order_acquire);
 
 	/* Relaxed: only the owner, which is the caller, writes it. */
-	if (atomic_load_explicit(&m->epoch, memory_order_relaxed) == epoch)
+	if (atomic_load_explicit(&m->phase, memory_order_relaxed) == phase)
 		return true;
-	if (!take_snapshot(m, &chain)) {
-		gyre__chunk_give(m->heap, chain); /* rare: snapshot refused */
+	if (!m->heap->engine->handshake(m, phase))
 		return false;
-	}
-	if (!(GYRE_TWIN(parked_left_out) && gyre__mutator_state(m) == GYRE_MUTATOR_CLAIMED) &&
-	    !(GYRE_TWIN(exit_left_out) && gyre__mutator_state(m) == GYRE_MUTATOR_EXITED))
-		gyre__chain_append(&chain, seal_journal(m));
-	gyre__births_seal(m);
-	gyre__chain_append(&chain, m->births);
-	m->births = NULL;
-	if (chain != NULL) {
-		done = gyre__ring_put(&m->sealed, chain);
-		GYRE_ASSERT(done); /* the collector empties it at each boundary */
-		(void)done;
-	}
 	gyre__mutator_unpoll(m, GYRE_POLL_BOUNDARY);
 	/* Release pairs with the acquire in the collector's sweep: all that was sealed above. */
-	atomic_store_explicit(&m->epoch, epoch, memory_order_release);
+	atomic_store_explicit(&m->phase, phase, memory_order_release);
 	/* Without memory the mutator goes on without a chunk; its next store asks for one. */
-	gyre__journal_refill(m);
-	if (m->journal == NULL && m->spare != NULL)
-		gyre__journal_turn(m);
+	gyre__spare_refill(m);
 	return true;
 }
 
@@ -178,7 +161,7 @@ static void yield_to_collector(struct gyre_mutator *m)
 static void refill(struct gyre_mutator *m)
 {
 	gyre__mutator_unpoll(m, GYRE_POLL_REFILL);
-	gyre__journal_refill(m);
+	gyre__spare_refill(m);
 }
 
 void gyre_safepoint_slow(struct gyre_mutator *m)

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "bits.h"
 #include "heap.h"
 #include "platform/memory.h"
 #include "platform/tsan.h"
@@ -33,7 +34,7 @@ void gyre__shape_compute(struct gyre__shape *shape, size_t cell_bytes, size_t al
 	size_t first;
 
 	for (;;) {
-		first = cells * 8 + (cells + 63) / 64 * 16;
+		first = cells * 8 + (cells + 63) / 64 * 24;
 		first = (first + align - 1) / align * align;
 		if (first + cells * cell_bytes <= GYRE_SLAB_BYTES)
 			break;
@@ -217,7 +218,9 @@ static void identify(struct gyre__slab *slab, const struct gyre_type *type,
 static void lay_out(struct gyre__slab *slab, const struct gyre_type *type,
 		    struct gyre__class *class)
 {
-	uint32_t i;
+	/* The words of a slab that is FREE are 0: if the shape stays there is nothing to clear. */
+	bool again = slab->shape.cell_bytes == class->shape.cell_bytes &&
+		     slab->shape.first == class->shape.first;
 
 	identify(slab, type, class, class->shape);
 	slab->slabs = 1;
@@ -225,12 +228,9 @@ static void lay_out(struct gyre__slab *slab, const struct gyre_type *type,
 	slab->vacant_count = class->shape.cells;
 	slab->freed_count = 0;
 	GYRE_ASAN_UNPOISON(slab->base, GYRE_SLAB_BYTES);
-	if (slab->dirty)
+	if (slab->dirty && !again)
 		memset(slab->base, 0, class->shape.first);
-	for (i = 0; i < class->shape.cells / 64; i++)
-		gyre__vacant(slab)[i] = ~(uint64_t)0;
-	if (class->shape.cells % 64 != 0)
-		gyre__vacant(slab)[i] = ((uint64_t)1 << class->shape.cells % 64) - 1;
+	gyre__bits_set(gyre__vacant(slab), 0, class->shape.cells);
 	if (slab->dirty && type->heap->options.flags & GYRE_POISON)
 		gyre__poison_fill(slab->base + slab->shape.first,
 				  (size_t)slab->shape.cells * slab->shape.cell_bytes);
@@ -318,6 +318,12 @@ static struct gyre__slab *take_sole(struct gyre_heap *heap, size_t bytes)
 		return NULL;
 	arena->sole = 1;
 	arena->free_slabs = 0;
+	if (arena->bytes > GYRE_ARENA_BYTES) {
+		/* Relaxed: the lock is held. */
+		arena->next_wide = atomic_load_explicit(&heap->slabs.wide, memory_order_relaxed);
+		/* Release pairs with the acquire of lookups by the collector. */
+		atomic_store_explicit(&heap->slabs.wide, arena, memory_order_release);
+	}
 	return &arena->slabs[1];
 }
 
@@ -342,8 +348,11 @@ void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size
 		return NULL;
 	}
 	if (count <= GYRE_SPAN_SLABS_MAX)
-		for (i = 1; i < count; i++)
+		for (i = 1; i < count; i++) {
+			slab[i].next = slab;
+			gyre__locator_of(base_of(&slab[i]))->reciprocal = 0;
 			slab_publish(&slab[i], GYRE_SLAB_TAIL);
+		}
 	identify(slab, type, NULL, (struct gyre__shape){ 0, 1, LARGE_FIRST, 0 });
 	slab->slabs = (uint32_t)count;
 	slab->bytes = all - LARGE_FIRST;
@@ -356,12 +365,22 @@ void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size
 /* Takes an arena out of the list; the caller unmaps it without the lock. Lock held. */
 static void arena_unlink(struct gyre__slabs *slabs, struct gyre__arena *arena)
 {
-	struct gyre__arena **at = &slabs->arenas;
+	struct gyre__arena **at = &slabs->arenas, *before;
 
 	while (*at != arena)
 		at = &(*at)->next;
 	*at = arena->next;
 	slabs->arena_count--;
+	if (arena->bytes <= GYRE_ARENA_BYTES)
+		return;
+	before = atomic_load_explicit(&slabs->wide, memory_order_relaxed);
+	if (before == arena) {
+		atomic_store_explicit(&slabs->wide, arena->next_wide, memory_order_relaxed);
+		return;
+	}
+	while (before->next_wide != arena)
+		before = before->next_wide;
+	before->next_wide = arena->next_wide;
 }
 
 /* An empty slab of cells becomes FREE and stays in memory for a while. Lock held. */
@@ -425,10 +444,16 @@ static void merge_freed(struct gyre_heap *heap, struct gyre__slab *slab)
 	}
 }
 
+/* What a flush does not hand over to mutators: dead large objects, and slabs that are held. */
+struct rest {
+	uint32_t processing;
+	struct gyre__slab *spans, *held;
+};
+
 /* Hands over the first slabs of a chain, as many as a short hold of the lock allows, and gives the
- * rest. Dead large objects go to the chain of spans. Lock held. */
+ * rest. Lock held. */
 static struct gyre__slab *flush_some(struct gyre_heap *heap, struct gyre__slab *touched,
-				     struct gyre__slab **spans)
+				     struct rest *rest)
 {
 	unsigned n;
 
@@ -436,6 +461,11 @@ static struct gyre__slab *flush_some(struct gyre_heap *heap, struct gyre__slab *
 		struct gyre__slab *slab = touched;
 
 		touched = slab->touched;
+		if (slab->held == rest->processing) {
+			slab->touched = rest->held; /* rare: held slab */
+			rest->held = slab;
+			continue;
+		}
 		if (gyre__slab_state(slab) == GYRE_SLAB_OWNED) {
 			slab->waits = 1; /* rare: freed cells in an owned slab */
 			continue;
@@ -443,8 +473,8 @@ static struct gyre__slab *flush_some(struct gyre_heap *heap, struct gyre__slab *
 		slab->is_touched = 0;
 		if (slab->class == NULL) {
 			slab_publish(slab, GYRE_SLAB_TAIL);
-			slab->next = *spans;
-			*spans = slab;
+			slab->next = rest->spans;
+			rest->spans = slab;
 		} else {
 			merge_freed(heap, slab);
 		}
@@ -452,22 +482,25 @@ static struct gyre__slab *flush_some(struct gyre_heap *heap, struct gyre__slab *
 	return touched;
 }
 
-void gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched)
+struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched,
+				     uint32_t processing)
 {
-	struct gyre__slab *spans = NULL, *returned;
+	struct rest rest = { .processing = processing };
+	struct gyre__slab *returned;
 
 	gyre__lock_take(&heap->slabs.lock);
 	returned = heap->slabs.returned;
 	heap->slabs.returned = NULL;
-	returned = flush_some(heap, returned, &spans);
+	returned = flush_some(heap, returned, &rest);
 	gyre__lock_drop(&heap->slabs.lock);
 	while (touched != NULL || returned != NULL) {
 		gyre__lock_take(&heap->slabs.lock);
-		touched = flush_some(heap, touched, &spans);
-		returned = flush_some(heap, returned, &spans);
+		touched = flush_some(heap, touched, &rest);
+		returned = flush_some(heap, returned, &rest);
 		gyre__lock_drop(&heap->slabs.lock);
 	}
-	return_spans(heap, spans);
+	return_spans(heap, rest.spans);
+	return rest.held;
 }
 
 /* Takes slabs that nobody needed lately out of the list of dirty ones, the coldest. Lock held. */
@@ -490,6 +523,21 @@ static struct gyre__slab *cut_cold(struct gyre__slabs *slabs)
 	return cold;
 }
 
+/* Gives arenas without a slab in use back, but for the last one. No slab is in the list of dirty
+ * ones. Rare enough to be done with the lock held. */
+static void unmap_empty(struct gyre__slabs *slabs)
+{
+	struct gyre__arena *arena = slabs->arenas, *next;
+
+	for (; arena != NULL && slabs->arena_count > 1; arena = next) {
+		next = arena->next;
+		if (arena->sole || arena->free_slabs < GYRE_ARENA_SLABS - 1)
+			continue;
+		arena_unlink(slabs, arena);
+		arena_unmap(arena); /* rare: arena given back */
+	}
+}
+
 void gyre__slabs_trim(struct gyre_heap *heap)
 {
 	struct gyre__slabs *slabs = &heap->slabs;
@@ -504,64 +552,11 @@ void gyre__slabs_trim(struct gyre_heap *heap)
 	}
 	gyre__lock_take(&slabs->lock);
 	while (cold != NULL) {
-		struct gyre__arena *arena = gyre__arena_of(cold);
-
 		slab = cold;
 		cold = slab->next;
-		add_clean(arena, slab);
-		if (arena->free_slabs == GYRE_ARENA_SLABS - 1 && slabs->arena_count > 1 &&
-		    slabs->dirty_free == NULL) {
-			/* Rare enough to be done with the lock held. */
-			arena_unlink(slabs, arena);
-			arena_unmap(arena); /* rare: arena given back */
-		}
+		add_clean(gyre__arena_of(slab), slab);
 	}
+	if (slabs->dirty_free == NULL)
+		unmap_empty(slabs);
 	gyre__lock_drop(&slabs->lock);
-}
-
-bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *slab, void *arg),
-		      void *arg)
-{
-	struct gyre__arena *arena;
-	size_t i;
-
-	gyre__lock_take(&heap->slabs.lock);
-	arena = heap->slabs.arenas;
-	gyre__lock_drop(&heap->slabs.lock);
-	/* New arenas go to the list's head, and only the collector takes any out: the rest of
-	 * the list stands still. */
-	for (; arena != NULL; arena = arena->next) {
-		for (i = 1; i < (arena->sole ? 2 : GYRE_ARENA_SLABS); i++) {
-			struct gyre__slab *slab = &arena->slabs[i];
-			enum gyre__slab_state state = gyre__slab_state(slab);
-
-			if (state == GYRE_SLAB_FREE || state == GYRE_SLAB_TAIL)
-				continue;
-			if (!visit(slab, arg))
-				return false;
-		}
-	}
-	return true;
-}
-
-bool gyre__is_object(struct gyre_heap *heap, const void *address)
-{
-	struct gyre__arena *arena = gyre__arena_of(address), *at;
-	struct gyre__slab *slab = gyre__slab_of(address);
-	bool found = false;
-
-	gyre__lock_take(&heap->slabs.lock);
-	for (at = heap->slabs.arenas; at != NULL && at != arena; at = at->next)
-		;
-	if (at != NULL && gyre__slab_index(address) != 0) {
-		enum gyre__slab_state state = gyre__slab_state(slab);
-
-		if (state != GYRE_SLAB_FREE && state != GYRE_SLAB_TAIL) {
-			uint32_t cell = gyre__cell_index(slab, address);
-
-			found = cell < slab->shape.cells && gyre__cell(slab, cell) == address;
-		}
-	}
-	gyre__lock_drop(&heap->slabs.lock);
-	return found;
 }

@@ -4,7 +4,7 @@
  *
  * An arena is 32 MiB, aligned to its size; its first slab holds two dense tables, the locators and
  * the descriptors of its slabs. A slab is 64 KiB of cells of one size and one type: first the
- * collector words (8 bytes a cell), then two bitmaps, then the cells. Descriptors lie apart from
+ * collector words (8 bytes a cell), then three bitmaps, then the cells. Descriptors lie apart from
  * their slabs because all slab heads would fall into the same few sets of a cache; locators lie
  * apart from descriptors because the collector needs one for every reference that it follows: those
  * of a heap of 8 million small objects fit into a second-level cache. An object larger than
@@ -13,9 +13,9 @@
  *
  * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to
  * the mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector
- * words and the `freed` bitmap belong to the collector at all times. The word of a cell that is not
- * in use is 0, and only the collector makes a used slab FREE again, so it may walk slabs without
- * the lock.
+ * words and the `freed` and `young` bitmaps belong to the collector at all times. The word of a
+ * cell that is not in use, or that was never counted, is 0, and only the collector makes a used
+ * slab FREE again, so it may walk slabs without the lock.
  */
 #ifndef GYRE_SLAB_H
 #define GYRE_SLAB_H
@@ -78,8 +78,9 @@ struct gyre__slab {
 	size_t bytes;         /* large: of the object's cell; otherwise of the slab */
 	struct gyre__slab *next, *previous;     /* class's list, or the arena's free list */
 	struct gyre__slab *touched; /* next slab with freed cells */
-	uint32_t is_touched; /* collector: in its chain, or waits */
-	uint32_t waits; /* for its owner, until its freed cells can be handed over; by the lock */
+	uint8_t is_touched; /* collector: in its chain, or waits */
+	uint8_t waits; /* for its owner, until its freed cells can be handed over; by the lock */
+	uint32_t held; /* collector: nothing is handed over in the processing of this number */
 	uint32_t slabs; /* of the span */
 	uint32_t verify_index; /* the verifier's, while it runs */
 };
@@ -90,6 +91,7 @@ struct gyre__arena {
 	struct gyre__slab slabs[GYRE_ARENA_SLABS];
 	struct gyre_heap *heap;
 	struct gyre__arena *next;
+	struct gyre__arena *next_wide;
 	size_t bytes;    /* of the mapping */
 	uint32_t free_slabs;
 	uint32_t sole;   /* holds one large object and nothing else */
@@ -102,6 +104,8 @@ _Static_assert(sizeof(struct gyre__arena) <= GYRE_SLAB_BYTES, "it lies in the fi
 struct gyre__slabs {
 	struct gyre__lock lock;
 	struct gyre__arena *arenas;
+	/* Those that are longer than GYRE_ARENA_BYTES; only the collector takes any out. */
+	_Atomic(struct gyre__arena *) wide;
 	struct gyre__slab *dirty_free; /* free slabs that hold old bytes, most recent first */
 	struct gyre__slab *returned;   /* slabs that waited for their owners, who are done */
 	size_t dirty_count;
@@ -178,6 +182,35 @@ static inline uint64_t *gyre__freed(const struct gyre__slab *slab)
 	return gyre__vacant(slab) + gyre__bitmap_words(slab);
 }
 
+/* Bit set: born in the epoch that is being processed, and nothing counted has reached it. */
+static inline uint64_t *gyre__young(const struct gyre__slab *slab)
+{
+	return gyre__freed(slab) + gyre__bitmap_words(slab);
+}
+
+/* The slab of the object that has a slot at address; and its word, if the object may be large. */
+struct gyre__slab *gyre__slab_holding(const struct gyre__slabs *slabs, const void *address);
+uint64_t *gyre__word_afar(const struct gyre__slabs *slabs, const void *address);
+
+/* Whether an address may lie in another arena than its object begins in. */
+static inline bool gyre__has_wide(const struct gyre__slabs *slabs)
+{
+	/* Acquire pairs with the release in take_sole. */
+	return atomic_load_explicit(&slabs->wide, memory_order_acquire) != NULL;
+}
+
+/* The collector word of that object. */
+static inline uint64_t *gyre__word_holding(const struct gyre__slabs *slabs, const void *address)
+{
+	const struct gyre__locator *locator = gyre__locator_of(address);
+
+	/* A large object may reach into the next arenas, and its slots into other slabs than its
+	 * first. */
+	if (__builtin_expect(gyre__has_wide(slabs) || locator->reciprocal == 0, 0))
+		return gyre__word_afar(slabs, address);
+	return gyre__word_at(locator, address);
+}
+
 /* Bytes of an object's cell. */
 static inline size_t gyre__cell_bytes(const struct gyre__slab *slab)
 {
@@ -205,8 +238,10 @@ void gyre__slab_relinquish(struct gyre_heap *heap, struct gyre__slab *slab);
 void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size_t bytes);
 
 /* Collector: hands the freed cells of a chain of touched slabs over, and of those that waited for
- * their owners. */
-void gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched);
+ * their owners, but not of slabs that are held in the processing of the given number: a chain of
+ * those. */
+struct gyre__slab *gyre__slabs_flush(struct gyre_heap *heap, struct gyre__slab *touched,
+				     uint32_t processing);
 /* Collector: gives memory that was not needed since the last call back to the system. */
 void gyre__slabs_trim(struct gyre_heap *heap);
 

@@ -158,6 +158,8 @@ static bool compile_classes(struct gyre_type *type)
 
 		gyre__shape_compute(&type->classes[i].shape, round_up(size, align), align);
 	}
+	if (type->classes_count == 1)
+		type->head.cell_bytes = type->classes[0].shape.cell_bytes;
 	return true;
 }
 
@@ -220,7 +222,7 @@ enum gyre_status gyre_type_register(struct gyre_heap *heap, const struct gyre_ty
 	gyre__lock_take(&heap->registry.lock);
 	listed = heap->types_count < GYRE_TYPES_MAX;
 	if (listed) {
-		made->id = heap->types_count++;
+		made->head.id = heap->types_count++;
 		made->next = heap->types;
 		heap->types = made;
 	}

@@ -20,10 +20,10 @@ struct gyre__class {
 };
 
 struct gyre_type {
+	struct gyre_type_head head;
 	struct gyre_heap *heap;
 	struct gyre_type *next; /* of the heap's list */
 	char *name;
-	uint32_t id;
 	bool acyclic;
 	bool declared_acyclic; /* by the user, not known from the layout */
 	size_t object_bytes, object_align;
@@ -44,6 +44,13 @@ struct gyre_type {
 
 /* The class for an array object of bytes, at most GYRE_SLAB_OBJECT_MAX. */
 uint32_t gyre__size_class(size_t bytes);
+
+/* Slots that only a callback knows are not tagged at birth; so what is stored into them in the
+ * epoch of their birth is journalled, which is of no use and does no harm. */
+static inline bool gyre__born_clean(const struct gyre_type *type)
+{
+	return type->trace != NULL || (type->offsets_count == 0 && type->element_count == 0);
+}
 
 void gyre__types_destroy(struct gyre_heap *heap);
 

@@ -153,9 +153,10 @@ static void write_head(FILE *out, const struct stress_run *run)
 		write_text(out, run->options->operand);
 	}
 	fprintf(out,
-		": %u thread%s, seed %" PRIu64 ", %.1f seconds, gyre %s. Lost %" PRIu64
+		", engine %s: %u thread%s, seed %" PRIu64 ", %.1f seconds, gyre %s. Lost %" PRIu64
 		", kept %" PRIu64 ", disagreements %" PRIu64 ".</p>",
-		run->options->threads, run->options->threads == 1 ? "" : "s", run->options->seed,
+		run->record->stats.engine, run->options->threads,
+		run->options->threads == 1 ? "" : "s", run->options->seed,
 		stress_record_seconds(run->record), gyre_version(), o->lost, o->kept,
 		o->disagreements);
 	if (o->texts_count != 0)

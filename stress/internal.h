@@ -15,6 +15,12 @@
 /* ---- oracle.c ---- */
 
 #define STRESS_TEXTS_MAX 64 /* disagreements kept as text; all are counted */
+#define STRESS_COMPARED_MAX 4096 /* comparisons kept; all are counted */
+
+/* What the heap held at a comparison, after the collection that came before it. */
+struct stress_compared {
+	uint64_t objects, bytes, allocated, reclaimed;
+};
 
 struct stress_oracle {
 	pthread_mutex_t lock; /* of all fields but due; a thread that waits on met is parked */
@@ -34,6 +40,7 @@ struct stress_oracle {
 	uint64_t announced, left;
 	uint64_t checkpoints; /* comparisons made, those of stress_expect included */
 	double last;          /* when the last checkpoint ended, in seconds of the run */
+	struct stress_compared compared[STRESS_COMPARED_MAX];
 };
 
 struct stress_oracle *stress_oracle_make(void);
@@ -44,6 +51,8 @@ void stress_oracle_begin(struct stress_run *run, unsigned workers);
 void stress_oracle_leave(struct stress_worker *w);
 /* Calls for a checkpoint if the last one is long enough ago. The sampler's thread. */
 void stress_oracle_tick(struct stress_run *run, double now);
+/* The same for a worker that begins a round, if rounds tell. */
+void stress_oracle_round(struct stress_worker *w);
 
 /* ---- sample.c ---- */
 
@@ -121,7 +130,10 @@ extern _Atomic(bool) stress_interrupted;
 	X(stores_refused)                                                                          \
 	X(mutators)                                                                                \
 	X(mutators_parked)                                                                         \
-	X(collector_ns)
+	X(collector_ns)                                                                            \
+	X(newborns_counted)                                                                        \
+	X(views_looked_up)                                                                         \
+	X(window_stores)
 
 /* The fields of its member phases. */
 #define STRESS_PHASES(X)                                                                           \

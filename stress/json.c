@@ -68,6 +68,7 @@ static void write_verdict(FILE *out, const struct stress_run *run)
 	write_string(out, "mode", run->mode->name);
 	if (run->options->operand != NULL)
 		write_string(out, "file", run->options->operand);
+	write_string(out, "engine", run->record->stats.engine);
 	write_number(out, "seed", run->options->seed);
 	write_number(out, "threads", run->options->threads);
 	fprintf(out, "  \"seconds\": %.3f,\n", stress_record_seconds(run->record));
@@ -75,6 +76,14 @@ static void write_verdict(FILE *out, const struct stress_run *run)
 	write_number(out, "kept", o->kept);
 	write_number(out, "disagreements", o->disagreements);
 	write_number(out, "checkpoints", o->checkpoints);
+	fprintf(out, "  \"compared\": [");
+	for (size_t i = 0; i < o->checkpoints && i < STRESS_COMPARED_MAX; i++)
+		fprintf(out,
+			"%s\n    {\"objects\": %" PRIu64 ", \"bytes\": %" PRIu64
+			", \"allocated\": %" PRIu64 ", \"reclaimed\": %" PRIu64 "}",
+			i == 0 ? "" : ",", o->compared[i].objects, o->compared[i].bytes,
+			o->compared[i].allocated, o->compared[i].reclaimed);
+	fprintf(out, "],\n");
 	fprintf(out, "  \"texts\": [");
 	for (size_t i = 0; i < o->texts_count; i++) {
 		fprintf(out, "%s\n    \"", i == 0 ? "" : ",");

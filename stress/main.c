@@ -31,6 +31,7 @@ enum {
 enum {
 	KEY_SEED = 0x100,
 	KEY_CHECKPOINT,
+	KEY_CHECKPOINT_ROUNDS,
 	KEY_REPORT_EVERY,
 	KEY_JSON,
 	KEY_REPORT,
@@ -39,6 +40,7 @@ enum {
 	KEY_JOURNAL_LIMIT,
 	KEY_COLLECTOR_STACK,
 	KEY_NO_POISON,
+	KEY_ENGINE,
 	KEY_PARAM,
 };
 
@@ -51,7 +53,10 @@ static const struct argp_option common_options[] = {
 	  0 },
 	{ "checkpoint", KEY_CHECKPOINT, "S", 0,
 	  "Collect, verify and compare every S seconds (default 2; 0: only at the end)", 0 },
+	{ "checkpoint-rounds", KEY_CHECKPOINT_ROUNDS, "N", 0,
+	  "The same every N rounds of a worker instead: it no longer depends on time", 0 },
 	{ NULL, 0, NULL, 0, "Heap (bytes may end in K, M or G):", 2 },
+	{ "engine", KEY_ENGINE, "NAME", 0, "tagged or recycler (default: the library's)", 0 },
 	{ "heap-limit", KEY_HEAP_LIMIT, "BYTES", 0, "Hard limit on cells (default: none)", 0 },
 	{ "epoch-bytes", KEY_EPOCH_BYTES, "BYTES", 0, "Allocation that calls for a boundary", 0 },
 	{ "journal-limit", KEY_JOURNAL_LIMIT, "BYTES", 0, "Hard limit on journals", 0 },
@@ -125,6 +130,15 @@ static double parse_seconds(struct argp_state *state, const char *text)
 	return value;
 }
 
+static enum gyre_engine parse_engine(struct argp_state *state, const char *text)
+{
+	if (strcmp(text, "tagged") == 0)
+		return GYRE_ENGINE_TAGGED;
+	if (strcmp(text, "recycler") != 0)
+		argp_error(state, "there is no engine '%s'", text);
+	return GYRE_ENGINE_RECYCLER;
+}
+
 /* ---- The parser ---- */
 
 static error_t parse_common(int key, char *arg, struct argp_state *state, struct command *c)
@@ -149,6 +163,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state, struct
 		return 0;
 	case KEY_CHECKPOINT:
 		o->checkpoint = parse_seconds(state, arg);
+		return 0;
+	case KEY_CHECKPOINT_ROUNDS:
+		o->checkpoint_rounds = parse_number(state, arg, 1, UINT64_MAX);
 		return 0;
 	case KEY_REPORT_EVERY:
 		o->report_every = parse_seconds(state, arg);
@@ -180,6 +197,9 @@ static error_t parse_heap(int key, char *arg, struct argp_state *state, struct c
 		return 0;
 	case KEY_NO_POISON:
 		o->poison = false;
+		return 0;
+	case KEY_ENGINE:
+		o->engine = parse_engine(state, arg);
 		return 0;
 	case KEY_JSON:
 		o->json = arg;
@@ -358,6 +378,13 @@ static void on_crash(int number)
 	raise(number);
 }
 
+static const char *engine_name(const struct stress_run *run)
+{
+	struct gyre_stats stats = { .size = sizeof(stats) };
+
+	return gyre_heap_stats(run->heap, &stats) == GYRE_OK ? stats.engine : "no engine";
+}
+
 /* A crash is a disagreement too, and without its seed it is a riddle. A sanitizer's handler
  * stays. */
 static void catch_crashes(const struct stress_run *run)
@@ -368,8 +395,8 @@ static void catch_crashes(const struct stress_run *run)
 	struct sigaction old;
 
 	snprintf(crash_text, sizeof(crash_text),
-		 "\ngyre-stress: UNSOUND: crashed in mode %s, %u threads, seed %" PRIu64 "\n",
-		 run->mode->name, run->options->threads, run->options->seed);
+		 "\ngyre-stress: UNSOUND: crashed in mode %s, %s, %u threads, seed %" PRIu64 "\n",
+		 run->mode->name, engine_name(run), run->options->threads, run->options->seed);
 	sigemptyset(&action.sa_mask);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
@@ -412,6 +439,7 @@ static enum gyre_status open_heap(struct stress_run *run, _Atomic(unsigned) *log
 	options.epoch_bytes = o->epoch_bytes;
 	options.collector_stack = o->collector_stack;
 	options.flags = o->poison ? GYRE_POISON : 0;
+	options.engine = o->engine;
 	options.log = on_log;
 	options.log_arg = log_lines;
 	return gyre_heap_open(&run->heap, &options);
@@ -443,22 +471,24 @@ static void print_verdict(const struct stress_run *run)
 	const struct gyre_stats *s = &run->record->stats;
 
 	if (o->disagreements == 0) {
-		printf("sound: %s, %u thread%s, seed %" PRIu64 ", %.1f s: %" PRIu64
+		printf("sound: %s, %s, %u thread%s, seed %" PRIu64 ", %.1f s: %" PRIu64
 		       " objects made, %" PRIu64 " reclaimed (%" PRIu64 " in cycles), %" PRIu64
 		       " comparisons; nothing lost, nothing kept, nothing disagreed\n",
-		       run->mode->name, run->options->threads,
+		       run->mode->name, s->engine, run->options->threads,
 		       run->options->threads == 1 ? "" : "s", run->options->seed,
 		       stress_record_seconds(run->record), s->objects_allocated,
 		       s->objects_reclaimed, s->reclaimed_by_cycle, o->checkpoints);
 		return;
 	}
-	printf("UNSOUND: %s, %u thread%s, seed %" PRIu64 ": lost %" PRIu64 ", kept %" PRIu64
+	printf("UNSOUND: %s, %s, %u thread%s, seed %" PRIu64 ": lost %" PRIu64 ", kept %" PRIu64
 	       ", %" PRIu64 " disagreements\n",
-	       run->mode->name, run->options->threads, run->options->threads == 1 ? "" : "s",
-	       run->options->seed, o->lost, o->kept, o->disagreements);
+	       run->mode->name, s->engine, run->options->threads,
+	       run->options->threads == 1 ? "" : "s", run->options->seed, o->lost, o->kept,
+	       o->disagreements);
 	for (size_t i = 0; i < o->texts_count; i++)
 		printf("  %s\n", o->texts[i]);
-	printf("run it again with --seed %" PRIu64 "\n", run->options->seed);
+	printf("run it again with --engine %s --seed %" PRIu64 "\n", s->engine,
+	       run->options->seed);
 }
 
 /* Writes what was asked for; the exit status. */
@@ -482,9 +512,9 @@ static int write_files(const struct stress_run *run)
 static int run_mode(struct stress_run *run)
 {
 	if (!run->options->quiet)
-		fprintf(stderr, "gyre-stress %s, %u thread%s, seed %" PRIu64 "\n", run->mode->name,
-			run->options->threads, run->options->threads == 1 ? "" : "s",
-			run->options->seed);
+		fprintf(stderr, "gyre-stress %s, %s, %u thread%s, seed %" PRIu64 "\n",
+			run->mode->name, engine_name(run), run->options->threads,
+			run->options->threads == 1 ? "" : "s", run->options->seed);
 	run->record = stress_record_begin(run);
 	if (run->record == NULL) {
 		fprintf(stderr, "gyre-stress: no thread for the live line\n");

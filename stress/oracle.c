@@ -141,12 +141,29 @@ static void compare_report(struct stress_run *run, const struct gyre_verify_repo
 	disagree(run, lost, kept, text);
 }
 
+static void note_compared(struct stress_run *run, const struct gyre_stats *stats)
+{
+	struct stress_oracle *o = run->oracle;
+
+	pthread_mutex_lock(&o->lock);
+	if (o->checkpoints < STRESS_COMPARED_MAX)
+		o->compared[o->checkpoints] = (struct stress_compared){
+			.objects = stats->objects_live,
+			.bytes = stats->bytes_live,
+			.allocated = stats->objects_allocated,
+			.reclaimed = stats->objects_reclaimed,
+		};
+	o->checkpoints++;
+	pthread_mutex_unlock(&o->lock);
+}
+
 static void compare_stats(struct stress_run *run, uint64_t objects, const char *when)
 {
 	struct gyre_stats stats = { .size = sizeof(stats) };
 
 	if (!stress_ok(run, gyre_heap_stats(run->heap, &stats), "gyre_heap_stats"))
 		return;
+	note_compared(run, &stats);
 	if (stats.poison_faults != 0)
 		stress_fail(run, "%s: %" PRIu64 " freed cells were written to", when,
 			    stats.poison_faults);
@@ -183,9 +200,6 @@ void stress_expect(struct stress_worker *w, uint64_t objects, const char *when)
 			    report.disagreements);
 	compare_report(run, &report, objects, when);
 	compare_stats(run, report.objects, when);
-	pthread_mutex_lock(&run->oracle->lock);
-	run->oracle->checkpoints++;
-	pthread_mutex_unlock(&run->oracle->lock);
 }
 
 /* ---- Checkpoints ---- */
@@ -207,8 +221,22 @@ void stress_oracle_tick(struct stress_run *run, double now)
 	struct stress_oracle *o = run->oracle;
 
 	pthread_mutex_lock(&o->lock);
-	if (run->options->checkpoint > 0 && o->present > 0 && o->waiting == 0 &&
-	    now - o->last >= run->options->checkpoint)
+	if (run->options->checkpoint > 0 && run->options->checkpoint_rounds == 0 &&
+	    o->present > 0 && o->waiting == 0 && now - o->last >= run->options->checkpoint)
+		atomic_store_explicit(&o->due, true, memory_order_relaxed); /* the lock orders */
+	pthread_mutex_unlock(&o->lock);
+}
+
+void stress_oracle_round(struct stress_worker *w)
+{
+	uint64_t rounds = w->run->options->checkpoint_rounds;
+	struct stress_oracle *o = w->run->oracle;
+
+	if (rounds == 0 || w->round % rounds != 0)
+		return;
+	pthread_mutex_lock(&o->lock);
+	/* With several workers the first to come so far calls. */
+	if (o->waiting == 0)
 		atomic_store_explicit(&o->due, true, memory_order_relaxed); /* the lock orders */
 	pthread_mutex_unlock(&o->lock);
 }

@@ -96,9 +96,11 @@ struct stress_options {
 	double seconds;        /* of the whole run; 0: no limit */
 	uint64_t seed;
 	double checkpoint;     /* seconds between checkpoints; 0: only at the end */
+	uint64_t checkpoint_rounds; /* rounds of a worker between checkpoints; 0: time tells */
 	double report_every;   /* seconds between live lines when stderr is no terminal */
 	bool quiet;            /* no live line */
 	bool poison;           /* the heap is opened with GYRE_POISON */
+	enum gyre_engine engine;
 	size_t heap_limit, epoch_bytes, journal_limit, collector_stack; /* 0: gyre's default */
 	const char *json, *report; /* files to write, or NULL */
 	const char *operand;       /* what followed the mode's name, or NULL */

@@ -78,5 +78,6 @@ bool stress_round(struct stress_worker *w)
 	if (w->begun)
 		w->round++;
 	w->begun = true;
+	stress_oracle_round(w);
 	return !stress_stopped(w->run) && w->round < w->run->options->rounds;
 }

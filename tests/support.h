@@ -4,6 +4,11 @@
  * and may be used on any thread, a heap with a few types, a log that can be waited for, gates on
  * which threads meet. Uses nothing of gyre but <gyre/gyre.h>.
  *
+ * Every heap that a test opens has the engine that its options name; else the one that the test is
+ * about (a file that defines SUPPORT_ENGINE before it includes this one); else the one that the
+ * whole run is about (GYRE_TEST_ENGINE, "tagged" or "recycler", read here and nowhere else); else
+ * the library's default. tests/meson.build runs what makes sense for both with both.
+ *
  * Invariant: the teardown of every test runs gyre_verify, so each test is also one of soundness. A
  * test that fails with a heap open ends the executable: this thread would stay attached to that
  * heap, with keep frames that are gone, and hold up the boundaries that later tests wait for.
@@ -99,6 +104,50 @@ static inline void support_status(enum gyre_status got, enum gyre_status want, c
 	support_equal((uint64_t)(got), (uint64_t)(want), #got, __FILE__, __LINE__)
 #define expect_status(call, want) support_status((call), (want), #call, __FILE__, __LINE__)
 #define expect_ok(call) expect_status(call, GYRE_OK)
+
+/* What the file's tests are about; GYRE_ENGINE_DEFAULT: either engine. */
+#ifndef SUPPORT_ENGINE
+#define SUPPORT_ENGINE GYRE_ENGINE_DEFAULT
+#endif
+
+/* The engine of heaps whose options name none. */
+static inline enum gyre_engine support_engine(void)
+{
+	const char *name = getenv("GYRE_TEST_ENGINE");
+
+	if (SUPPORT_ENGINE != GYRE_ENGINE_DEFAULT)
+		return SUPPORT_ENGINE;
+	if (name == NULL || !name[0])
+		return GYRE_ENGINE_DEFAULT;
+	if (strcmp(name, "recycler") == 0)
+		return GYRE_ENGINE_RECYCLER;
+	/* A run that was asked for under a name that is none must not pass for one of another. */
+	if (strcmp(name, "tagged") != 0) {
+		fprintf(stderr, "GYRE_TEST_ENGINE: there is no engine %s\n", name);
+		abort();
+	}
+	return GYRE_ENGINE_TAGGED;
+}
+
+/* gyre_heap_open with that engine, if options name none. */
+static inline enum gyre_status support_open_heap(struct gyre_heap **heap,
+						 const struct gyre_options *options)
+{
+	struct gyre_options all;
+
+	gyre_options_init(&all);
+	if (options != NULL)
+		all = *options;
+	if (all.engine == GYRE_ENGINE_DEFAULT)
+		all.engine = support_engine();
+	return gyre_heap_open(heap, &all);
+}
+
+/* Whether that is tagged. */
+static inline bool support_tagged(void)
+{
+	return support_engine() != GYRE_ENGINE_RECYCLER;
+}
 
 /* A log that keeps its first lines and can be waited for. The callback runs on any thread. */
 struct support_log {
@@ -269,7 +318,7 @@ static inline struct world *world_make(struct gyre_options *options)
 	pthread_cond_init(&w->log.more, NULL);
 	options->log = support_log_line;
 	options->log_arg = &w->log;
-	expect_ok(gyre_heap_open(&w->heap, options));
+	expect_ok(support_open_heap(&w->heap, options));
 	support_open++;
 	world_types(w);
 	expect_ok(gyre_attach(w->heap, 0, &w->m));

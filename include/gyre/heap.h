@@ -32,6 +32,14 @@ enum gyre_heap_flags {
 	GYRE_POISON = 1,
 };
 
+/*
+ * How a heap keeps its counts (docs/algorithm.md). Both reclaim everything, by the same calls.
+ *   tagged    A slot is journalled once an epoch, and an object that dies in the epoch of its birth
+ *             is never counted nor looked at.
+ *   recycler  Every write of a slot is journalled. For comparison, and as a second opinion.
+ */
+enum gyre_engine { GYRE_ENGINE_DEFAULT, GYRE_ENGINE_TAGGED, GYRE_ENGINE_RECYCLER };
+
 /* Set up by gyre_options_init, then changed as wanted. A field that is 0 means its default. */
 struct gyre_options {
 	size_t size;          /* sizeof(struct gyre_options) as the caller was compiled */
@@ -39,7 +47,8 @@ struct gyre_options {
 	size_t heap_limit;    /* bytes of cells, hard; default none */
 	size_t journal_limit; /* bytes of journals, an eighth of it for boundaries; 512 MiB */
 	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB */
-	uint64_t epoch_ns;    /* longest time between boundaries while there is work; 10 ms */
+	uint64_t epoch_ns;    /* time between boundaries while there is work; 10 ms. Engine tagged:
+			       * up to 64 times that while much is written and little dies */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
 	uint64_t delay_ns;    /* longest delay of one safe point by back-pressure; 20 ms */
 	uint32_t near_budget; /* objects a near pass visits for one candidate; 1024 */
@@ -48,6 +57,7 @@ struct gyre_options {
 	unsigned flags;         /* enum gyre_heap_flags */
 	gyre_log_fn log;        /* default: none */
 	void *log_arg;
+	enum gyre_engine engine; /* default: tagged */
 };
 
 /* Sets size and leaves every other field at its default. Any thread. */

@@ -19,12 +19,6 @@
 #include <gyre/status.h>
 #include <gyre/type.h>
 
-/* The part of a mutator that inline functions read. Not for the user. */
-struct gyre_mutator_head {
-	_Atomic(uint32_t) poll; /* not 0: the next safe point has something to do */
-	struct gyre_keep *keeps; /* innermost keep frame */
-};
-
 enum gyre_attach_flags {
 	/*
 	 * The host registers this thread with liburcu's QSBR flavour by itself. gyre then never
@@ -60,13 +54,39 @@ GYRE_API struct gyre_heap *gyre_mutator_heap(const struct gyre_mutator *m);
 GYRE_API void gyre_mutator_name(struct gyre_mutator *m, const char *name);
 
 /*
- * A new object, all bytes zero, or NULL (the heap is at its limit, the system has no memory, or the
- * heap is frozen). Not a safe point. type must have no trailing array, or gets it with length 0.
+ * A new object, its slots NULL and all other bytes zero, or NULL (the heap is at its limit, the
+ * system has no memory, or the heap is frozen). Not a safe point. type must have no trailing
+ * array, or gets it with length 0.
  */
-GYRE_API void *gyre_new(struct gyre_mutator *m, const struct gyre_type *type);
+static inline void *gyre_new(struct gyre_mutator *m, const struct gyre_type *type);
 
 /* A new object with a trailing array of length elements. NULL also if the size overflows. */
 GYRE_API void *gyre_new_array(struct gyre_mutator *m, const struct gyre_type *type, size_t length);
+
+/* Cells that are ready for objects of one type, up to limit. Not for the user. */
+struct gyre_bump {
+	char *cursor, *limit;
+};
+
+/* gyre_new when no cell is ready. Not for C. */
+GYRE_API void *gyre_new_slow(struct gyre_mutator *m, const struct gyre_type *type);
+
+static inline void *gyre_new(struct gyre_mutator *m, const struct gyre_type *type)
+{
+	struct gyre_mutator_head *head = (struct gyre_mutator_head *)m;
+	const struct gyre_type_head *shape = (const struct gyre_type_head *)type;
+
+	if (__builtin_expect(shape->id < head->bumps_count, 1)) {
+		struct gyre_bump *bump = &head->bumps[shape->id];
+		char *object = bump->cursor;
+
+		if (__builtin_expect(object != bump->limit, 1)) {
+			bump->cursor = object + shape->cell_bytes;
+			return object;
+		}
+	}
+	return gyre_new_slow(m, type);
+}
 
 GYRE_API void gyre_safepoint_slow(struct gyre_mutator *m);
 

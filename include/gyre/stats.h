@@ -62,6 +62,12 @@ struct gyre_stats {
 	} phases; /* wall time of the collector by phase */
 
 	struct gyre_delays delays[GYRE_DELAY_COUNT];
+
+	/* Of the engine tagged; 0 in the other. */
+	uint64_t newborns_counted; /* objects that something counted reached when they were born */
+	uint64_t views_looked_up;  /* values of slots found in the open journals */
+	uint64_t window_stores;    /* writes between the first and last handshake of a boundary */
+	const char *engine; /* "tagged", "recycler" */
 };
 
 /* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID. */

@@ -20,6 +20,12 @@
 struct gyre_heap;
 struct gyre_type; /* opaque; made by gyre_type_register, owned by the heap */
 
+/* The part of a type that inline functions read. Not for the user. */
+struct gyre_type_head {
+	uint32_t id;
+	uint32_t cell_bytes; /* of every object, if they all have the same size */
+};
+
 /* count reference slots, one after another, the first at offset (bytes from the object's start). */
 struct gyre_refs {
 	size_t offset;

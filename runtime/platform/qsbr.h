@@ -4,7 +4,7 @@
  *
  * A safe point that has done its boundary is a quiescent state, a parked thread is offline, and the
  * collector waits for a boundary by a grace period. The grace period is the wait and nothing more:
- * whether a mutator has done its boundary is told by the mutator's own epoch word, which also
+ * whether a mutator has done its handshake is told by the mutator's own phase word, which also
  * carries the happens-before, so nothing here needs to be understood by ThreadSanitizer.
  *
  * QSBR knows threads, not heaps: its registry is the process's, and a grace period waits for every
@@ -37,7 +37,7 @@ void gyre__qsbr_attach(struct gyre__reader *reader, bool host);
 void gyre__qsbr_detach(struct gyre__reader *reader);
 /*
  * One of its mutators parks: the thread is offline until it has unparked in all heaps, for it may
- * block now. Another heap in which it is not parked learns from its epoch word that it is still to
+ * block now. Another heap in which it is not parked learns from its phase word that it is still to
  * come.
  */
 void gyre__qsbr_park(void);

@@ -54,9 +54,11 @@ void __tsan_release(void *address);
 
 #ifdef GYRE_ASAN
 #include <sanitizer/asan_interface.h>
+#define GYRE_ASAN_MATTERS 1
 #define GYRE_ASAN_POISON(address, bytes) ASAN_POISON_MEMORY_REGION(address, bytes)
 #define GYRE_ASAN_UNPOISON(address, bytes) ASAN_UNPOISON_MEMORY_REGION(address, bytes)
 #else
+#define GYRE_ASAN_MATTERS 0
 #define GYRE_ASAN_POISON(address, bytes) ((void)(address), (void)(bytes))
 #define GYRE_ASAN_UNPOISON(address, bytes) ((void)(address), (void)(bytes))
 #endif

@@ -14,9 +14,11 @@
 #define GYRE_YIELD(name, address) GYRE_SIM_POINT(name, address)
 /* The cell of object is free from here on. */
 #define GYRE_FREEING(object) gyre__sim_freeing(object)
+#define GYRE_FREEING_MATTERS 1
 #else
 #define GYRE_YIELD(name, address) ((void)0)
 #define GYRE_FREEING(object) ((void)0)
+#define GYRE_FREEING_MATTERS 0
 #endif
 
 #endif

@@ -17,7 +17,7 @@ static void null_options_are_the_defaults(void **state)
 	struct gyre_mutator *m;
 
 	(void)state;
-	expect_ok(gyre_heap_open(&heap, NULL));
+	expect_ok(support_open_heap(&heap, NULL));
 	expect(heap != NULL);
 	expect_ok(gyre_attach(heap, 0, &m));
 	expect_live(m, 0);
@@ -35,7 +35,7 @@ static void options_init_sets_every_field(void **state)
 	gyre_options_init(&options);
 	expect_equal(options.size, sizeof(options));
 	expect(options.log == NULL);
-	expect_ok(gyre_heap_open(&heap, &options));
+	expect_ok(support_open_heap(&heap, &options));
 	expect_ok(gyre_heap_close(heap));
 }
 
@@ -65,6 +65,53 @@ static void invalid_options_are_refused(void **state)
 	}
 	gyre_options_init(&options);
 	options.flags = 1U << 31;
+	expect_status(gyre_heap_open(&heap, &options), GYRE_INVALID);
+}
+
+static const char *engine_of(const struct gyre_options *options)
+{
+	struct gyre_heap *heap;
+	const char *name;
+
+	expect_ok(gyre_heap_open(&heap, options));
+	name = world_stats(heap).engine;
+	expect_ok(gyre_heap_close(heap));
+	return name;
+}
+
+static void the_engine_is_an_option(void **state)
+{
+	struct gyre_options options;
+	struct gyre_heap *heap;
+
+	(void)state;
+	gyre_options_init(&options);
+	expect_equal(options.engine, GYRE_ENGINE_DEFAULT);
+	expect(strcmp(engine_of(&options), "tagged") == 0);
+	expect(strcmp(engine_of(NULL), "tagged") == 0);
+	options.engine = GYRE_ENGINE_TAGGED;
+	expect(strcmp(engine_of(&options), "tagged") == 0);
+	options.engine = GYRE_ENGINE_RECYCLER;
+	expect(strcmp(engine_of(&options), "recycler") == 0);
+	options.engine = (enum gyre_engine)(GYRE_ENGINE_RECYCLER + 1);
+	expect_status(gyre_heap_open(&heap, &options), GYRE_INVALID);
+	options.engine = (enum gyre_engine)-1;
+	expect_status(gyre_heap_open(&heap, &options), GYRE_INVALID);
+}
+
+/* A program that was compiled when the options ended before the engine; what lies behind them is
+ * not looked at. */
+static void the_older_options_are_known(void **state)
+{
+	struct gyre_options options;
+	struct gyre_heap *heap;
+
+	(void)state;
+	gyre_options_init(&options);
+	options.size = offsetof(struct gyre_options, engine);
+	options.engine = (enum gyre_engine)-1;
+	expect(strcmp(engine_of(&options), "tagged") == 0);
+	options.epoch_bytes = 1;
 	expect_status(gyre_heap_open(&heap, &options), GYRE_INVALID);
 }
 
@@ -114,7 +161,7 @@ static void no_memory_is_a_status(void **state)
 		enum gyre_status status;
 
 		setrlimit(RLIMIT_AS, &nothing);
-		status = gyre_heap_open(&heap, NULL);
+		status = support_open_heap(&heap, NULL);
 		_exit(status == GYRE_NO_MEMORY || status == GYRE_NO_THREAD ? 0 : 10 + (int)status);
 	}
 	expect(child > 0 && waitpid(child, &end, 0) == child);
@@ -344,7 +391,7 @@ static void threads_are_named_and_block_signals(void **state)
 	(void)state;
 	gyre_options_init(&options);
 	options.name = name;
-	expect_ok(gyre_heap_open(&heap, &options));
+	expect_ok(support_open_heap(&heap, &options));
 	memset(name, 'x', sizeof(name) - 1); /* it was copied */
 	expect_ok(gyre_attach(heap, 0, &m));
 	expect_live(m, 0); /* the threads have run: their names are set */
@@ -365,6 +412,8 @@ int main(void)
 		cmocka_unit_test(options_init_sets_every_field),
 		cmocka_unit_test(zero_is_the_default),
 		cmocka_unit_test(invalid_options_are_refused),
+		cmocka_unit_test(the_engine_is_an_option),
+		cmocka_unit_test(the_older_options_are_known),
 		cmocka_unit_test(a_stack_that_cannot_be_had_is_an_error),
 		cmocka_unit_test(no_key_left_is_a_limit),
 		cmocka_unit_test(no_memory_is_a_status),

@@ -21,6 +21,34 @@ static void unknown_sizes_are_refused(void **state)
 	expect_equal(stats.size, sizeof(stats));
 }
 
+/* Those of the engine tagged; and that recycler leaves them 0. */
+static void engines_have_figures_of_their_own(void **state)
+{
+	struct world *w = *state;
+	struct gyre_root root;
+	struct gyre_stats s;
+	struct refs *r;
+
+	s = world_stats(w->heap);
+	expect(strcmp(s.engine, support_tagged() ? "tagged" : "recycler") == 0);
+	expect_equal(s.newborns_counted + s.views_looked_up + s.window_stores, 0);
+	r = refs_new(w, w->m, 100);
+	for (size_t i = 0; i < 100; i++) {
+		expect_ok(gyre_init(w->m, &r->items[i], node_new(w, w->m, i)));
+		node_new(w, w->m, i); /* nothing ever reaches it */
+	}
+	expect_ok(gyre_root_init(w->m, &root, r));
+	expect_live(w->m, 101);
+	expect_equal(world_stats(w->heap).newborns_counted, support_tagged() ? 101 : 0);
+	expect_ok(gyre_root_drop(w->m, &root));
+	expect_live(w->m, 0);
+	expect_equal(world_stats(w->heap).newborns_counted, support_tagged() ? 101 : 0);
+	if (!support_tagged())
+		expect_equal(world_stats(w->heap).window_stores +
+				     world_stats(w->heap).views_looked_up,
+			     0);
+}
+
 static void a_new_heap_has_done_nothing(void **state)
 {
 	struct world *w = *state;
@@ -212,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		world_test(unknown_sizes_are_refused),
 		world_test(a_new_heap_has_done_nothing),
+		world_test(engines_have_figures_of_their_own),
 		world_test(objects_are_counted),
 		world_test(epochs_and_journals_are_counted),
 		world_test(delays_are_recorded),

@@ -365,7 +365,7 @@ static void a_heap_closes_after_its_dead(void **state)
 	struct guest g = { .w = &w };
 
 	(void)state;
-	expect_ok(gyre_heap_open(&w.heap, NULL));
+	expect_ok(support_open_heap(&w.heap, NULL));
 	world_types(&w);
 	expect_ok(gyre_attach(w.heap, 0, &w.m));
 	expect_ok(gyre_root_init(w.m, &g.root, NULL));

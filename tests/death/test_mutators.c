@@ -193,16 +193,15 @@ static void *write_alone(void *arg)
 	return NULL;
 }
 
-static void two_exclusive_writers(struct world *w)
+static void exclusive_writers(struct world *w, gyre_ref *slot)
 {
-	static struct gyre_root root, value;
+	static struct gyre_root value;
 	static struct death_other d;
 	pthread_t threads[2];
 
-	expect_ok(gyre_root_init(w->m, &root, NULL));
 	expect_ok(gyre_root_init(w->m, &value, node_new(w, w->m, 1)));
 	d.w = w;
-	d.slot = &root.slot;
+	d.slot = slot;
 	d.value = gyre_load(&value.slot);
 	expect_ok(gyre_park(w->m));
 	for (int i = 0; i < 2; i++)
@@ -211,13 +210,34 @@ static void two_exclusive_writers(struct world *w)
 		thread_join(threads[i]);
 }
 
+static void two_exclusive_writers(struct world *w)
+{
+	static struct gyre_root root;
+
+	expect_ok(gyre_root_init(w->m, &root, node_new(w, w->m, 2)));
+	exclusive_writers(w, &((struct node *)gyre_load(&root.slot))->left);
+}
+
+static void two_exclusive_writers_of_a_root(struct world *w)
+{
+	static struct gyre_root root;
+
+	expect_ok(gyre_root_init(w->m, &root, NULL));
+	exclusive_writers(w, &root.slot);
+}
+
 static void one_exclusive_writer(struct world *w)
 {
 	struct gyre_root root;
+	struct node *n;
 
 	expect_ok(gyre_root_init(w->m, &root, NULL));
-	for (uint64_t i = 0; i < 10000; i++)
-		expect_ok(gyre_store_exclusive(w->m, &root.slot, node_new(w, w->m, i)));
+	for (uint64_t i = 0; i < 10000; i++) {
+		n = node_new(w, w->m, i);
+		expect_ok(gyre_store_exclusive(w->m, &n->left, gyre_load(&root.slot)));
+		expect_ok(gyre_store_exclusive(w->m, &n->left, NULL));
+		expect_ok(gyre_store_exclusive(w->m, &root.slot, n));
+	}
 	expect_ok(gyre_root_drop(w->m, &root));
 	world_end(w);
 }
@@ -226,6 +246,7 @@ static void a_second_writer_is_noticed(void **state)
 {
 	(void)state;
 	death_expected(two_exclusive_writers, "second writer", NULL);
+	death_expected(two_exclusive_writers_of_a_root, "second writer", NULL);
 	life_expected(one_exclusive_writer);
 }
 

@@ -315,7 +315,7 @@ static void open_heap(struct program *p)
 	options.log_arg = &p->w.log;
 	for (;;) {
 		unsigned refused = wrap_refused();
-		enum gyre_status status = gyre_heap_open(&p->w.heap, &options);
+		enum gyre_status status = support_open_heap(&p->w.heap, &options);
 		struct wrap_held after = wrap_held();
 
 		if (granted(status, NO_MEMORY | MASK(GYRE_NO_THREAD) | MASK(GYRE_LIMIT), refused,

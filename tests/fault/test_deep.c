@@ -156,7 +156,7 @@ static void open_heap(struct heap *h)
 	options.near_budget = 1 << 20;
 	options.log = support_log_line;
 	options.log_arg = &h->w.log;
-	expect_ok(gyre_heap_open(&h->w.heap, &options));
+	expect_ok(support_open_heap(&h->w.heap, &options));
 	support_open++;
 	world_types(&h->w);
 	expect_ok(gyre_type_register(h->w.heap, &cell, &h->cell));

@@ -4,8 +4,8 @@
  * of the input's bytes, in the simulation (tests/sim/), whose oracle judges. The driver, and the
  * coroutines of the simulation.
  *
- *	byte 0     lowest bit: a heap with GYRE_POISON; the other bits: how many calls for memory in
- *	           a row are refused, a power of two
+ *	byte 0     lowest bit: a heap with GYRE_POISON; bits 1-3: how many calls for memory in a
+ *	           row are refused, a power of two; bit 4: the engine
  *	byte 1     the number of the first call for memory that is refused; 0: none is
  *	then       the program, two bytes an operation, until END or the input's end:
  *	           bits 0-1 of the first say which mutator (3: all), 2-5 the operation, 6-7 the
@@ -231,7 +231,9 @@ static void run(void)
 	sim_finish();
 }
 
-static const struct sim_scenario scenario = { "api", "a program of bytes", run, false };
+static const struct sim_scenario scenario = { .name = "api",
+					      .text = "a program of bytes",
+					      .run = run };
 
 /* Points that are passed before a switch: each number up to 32, and some up to 497. */
 static unsigned gap_of(uint8_t byte)
@@ -276,7 +278,7 @@ static void read_environment(void)
 {
 	static const char *const twins[] = {
 		"",
-#define TWIN_NAME(name, text) #name,
+#define TWIN_NAME(name, engines, text) #name,
 		GYRE_TWINS(TWIN_NAME)
 #undef TWIN_NAME
 	};
@@ -302,6 +304,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	if (length < 2)
 		return 0;
 	program.poison = bytes[0] & 1;
+	plan.seed = bytes[0] >> 4 & 1; /* the engine */
 	plan.refuse_at = bytes[1];
 	plan.refuse_run = bytes[1] == 0 ? 0 : (uint64_t)1 << (bytes[0] >> 1 & 7);
 	read_program(bytes + 2, length - 2);

@@ -252,8 +252,9 @@ static void reset(const struct sim_scenario *scenario, const struct sim_plan *pl
 	sim.contested = sim.muted = sim.starves = false;
 	sim.asked = sim.refused = 0;
 	memset(sim.heaps, 0, sizeof(sim.heaps));
-	sim.schedule_random = plan->seed;
-	sim.program_random = ~plan->seed;
+	/* The same for both engines. */
+	sim.schedule_random = plan->seed & ~(uint64_t)1;
+	sim.program_random = ~sim.schedule_random;
 	sim_platform_reset();
 	sim_qsbr_reset();
 	sim_oracle_reset();

@@ -38,7 +38,7 @@ enum sim_kind { SIM_WALK, SIM_PCT, SIM_ROBIN, SIM_SEARCH };
 #define SIM_CHOICES 65536
 
 struct sim_plan {
-	uint64_t seed;
+	uint64_t seed; /* its lowest bit: the engine; the rest decides all else */
 	enum sim_kind kind;
 	unsigned calm_bits; /* random walk: a switch at one step in 2^calm_bits */
 	unsigned changes;   /* PCT: d - 1; round-robin: pre-emptions */
@@ -124,6 +124,7 @@ struct sim {
 	struct sim_step trace[SIM_TRACE];
 	uint64_t noted; /* steps and other events in the trace, so far */
 	bool starves;	/* calls may be refused */
+	uint64_t end; /* stands for the graph that was left, when sim_finish looked at it */
 	uint64_t asked, refused; /* calls that may be and that were, so far */
 	struct gyre_heap *heaps[SIM_HEAPS];
 	void (*failed)(void); /* if set, ends the process when a schedule has failed */
@@ -148,6 +149,11 @@ uint64_t sim_random(uint64_t *state);
 
 /* schedule.c */
 void sim_plan_make(struct sim_plan *plan, uint64_t seed);
+/* The engine of a schedule's heaps. */
+static inline enum gyre_engine sim_engine_of(uint64_t seed)
+{
+	return seed & 1 ? GYRE_ENGINE_TAGGED : GYRE_ENGINE_RECYCLER;
+}
 void sim_plan_describe(const struct sim_plan *plan, char *text, size_t bytes);
 /* The thread that goes on; forced: the current one cannot. */
 unsigned sim_choose(bool forced);

@@ -4,7 +4,8 @@
  * schedules. The driver's thread, that is the process's only one.
  *
  * Schedule number i of a run with seed S has a seed of its own, made of S and i; that one is
- * printed when it fails, and is all that --replay needs. A twin runs in a child process, as what is
+ * printed when it fails, and is all that --replay needs, as its lowest bit tells the engine. Each
+ * program is run by both engines, one after the other. A twin runs in a child process, as what is
  * broken may end in anything.
  */
 #include <argp.h>
@@ -27,17 +28,21 @@ static const struct sim_scenario *const scenarios[] = {
 	SIM_SCENARIOS(SCENARIO_ADDRESS)
 #undef SCENARIO_ADDRESS
 };
-#define REFUSAL_SCHEDULES 16
+#define REFUSAL_SCHEDULES 16 /* with each engine */
 #define SCENARIO_COUNT (sizeof(scenarios) / sizeof(scenarios[0]))
 
 static const struct {
-	const char *name, *text;
+	const char *name;
+	unsigned engines; /* in which it must be noticed: a bit each, as in engine_names */
+	const char *text;
 } twins[] = {
-	{ NULL, NULL },
-#define TWIN_ENTRY(name, text) { #name, text },
+	{ NULL, 0, NULL },
+#define TWIN_ENTRY(name, engines, text) { #name, engines, text },
 	GYRE_TWINS(TWIN_ENTRY)
 #undef TWIN_ENTRY
 };
+
+static const char *const engine_names[] = { "recycler", "tagged" };
 
 static struct {
 	const struct sim_scenario *scenario; /* NULL: all */
@@ -45,14 +50,23 @@ static struct {
 	const char *choices;
 	unsigned preemptions;
 	uint64_t refuse;
+	const char *engine; /* NULL: both */
 	bool list, twins, exhaustive, is_replay, refusals;
 } options = { .schedules = 2000, .seed = 1, .preemptions = 2 };
 
-enum { OPTION_TWINS = 256, OPTION_TWIN, OPTION_CHOICES, OPTION_REFUSALS, OPTION_REFUSE };
+enum {
+	OPTION_TWINS = 256,
+	OPTION_TWIN,
+	OPTION_CHOICES,
+	OPTION_REFUSALS,
+	OPTION_REFUSE,
+	OPTION_ENGINE,
+};
 
 static const struct argp_option known[] = {
 	{ "list", 'l', NULL, 0, "Print the scenarios and the twins", 0 },
 	{ "scenario", 'c', "NAME", 0, "Run this one only", 0 },
+	{ "engine", OPTION_ENGINE, "NAME", 0, "recycler, tagged or both (default both)", 0 },
 	{ "schedules", 'n', "N", 0, "Schedules, over all scenarios (default 2000)", 0 },
 	{ "seed", 's', "S", 0, "Of the whole run (default 1)", 0 },
 	{ "replay", 'r', "SEED", 0, "Run the one schedule that has this seed, print its steps", 0 },
@@ -108,6 +122,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		options.scenario = find_scenario(arg);
 		if (options.scenario == NULL)
 			argp_error(state, "no scenario is called %s", arg);
+		break;
+	case OPTION_ENGINE:
+		if (strcmp(arg, "recycler") != 0 && strcmp(arg, "tagged") != 0 &&
+		    strcmp(arg, "both") != 0)
+			argp_error(state, "no engine is called %s", arg);
+		options.engine = *arg == 'b' ? NULL : arg;
 		break;
 	case 'n':
 		options.schedules = number(state, arg);
@@ -175,11 +195,32 @@ static void progress(uint64_t total, double start)
 		(unsigned long long)total, at - start);
 }
 
-static uint64_t seed_of(uint64_t i)
+static bool is_run(unsigned tagged)
+{
+	return options.engine == NULL || (*options.engine == 't') == tagged;
+}
+
+/* The seed of program number i with an engine. */
+static uint64_t seed_of(uint64_t i, unsigned tagged)
 {
 	uint64_t state = options.seed * 0xd1342543de82ef95u + i;
 
-	return sim_random(&state);
+	return (sim_random(&state) & ~(uint64_t)1) | tagged;
+}
+
+static const struct sim_scenario *scenario_of(uint64_t i)
+{
+	return options.scenario != NULL ? options.scenario : scenarios[i % SCENARIO_COUNT];
+}
+
+/* The number of the graph that the schedule leaves. */
+static uint64_t run_one(uint64_t i, unsigned tagged)
+{
+	struct sim_plan plan;
+
+	sim_plan_make(&plan, seed_of(i, tagged));
+	sim_run_schedule(scenario_of(i), &plan);
+	return sim.end;
 }
 
 static void run_random(void)
@@ -187,13 +228,11 @@ static void run_random(void)
 	double start = now();
 	uint64_t i;
 
-	for (i = 0; i < options.schedules; i++) {
-		struct sim_plan plan;
+	for (i = 0; sim.schedules < options.schedules; i++) {
+		uint64_t end = is_run(0) ? run_one(i, 0) : 0;
 
-		sim_plan_make(&plan, seed_of(i));
-		sim_run_schedule(options.scenario != NULL ? options.scenario :
-							    scenarios[i % SCENARIO_COUNT],
-				 &plan);
+		if (is_run(1) && run_one(i, 1) != end && is_run(0) && scenario_of(i)->alike)
+			sim_fail("recycler has left something else");
 		progress(options.schedules, start);
 	}
 }
@@ -225,10 +264,12 @@ static void run_refusals(void)
 {
 	uint64_t i, n, places = 0;
 
-	for (i = 0; i < REFUSAL_SCHEDULES; i++) {
+	for (i = 0; i < 2 * REFUSAL_SCHEDULES; i++) {
 		struct sim_plan plan;
 
-		sim_plan_make(&plan, seed_of(i));
+		if (!is_run(i % 2))
+			continue;
+		sim_plan_make(&plan, seed_of(i / 2, i % 2));
 		for (n = 1; n == 1 || sim.refused > 0; n++) {
 			refuse_one(&plan, n);
 			sim_run_schedule(&sim_scenario_starved, &plan);
@@ -253,9 +294,10 @@ static void replay(void)
 	sim_run_schedule(options.scenario, &plan);
 }
 
-static void search(const struct sim_scenario *scenario)
+static void search(const struct sim_scenario *scenario, unsigned tagged)
 {
-	struct sim_plan plan = { .seed = options.seed, .kind = SIM_SEARCH };
+	struct sim_plan plan = { .seed = (options.seed & ~(uint64_t)1) | tagged,
+				 .kind = SIM_SEARCH };
 	uint64_t before = sim.schedules;
 	double start = now();
 
@@ -267,8 +309,10 @@ static void search(const struct sim_scenario *scenario)
 		if (sim_search.overflow)
 			sim_fail("more than %d choices in one schedule", SIM_CHOICES);
 	} while (sim_search_next());
-	printf("%-20s all %llu schedules with at most %u pre-emptions, %.1f s: nothing wrong\n",
-	       scenario->name, (unsigned long long)(sim.schedules - before), options.preemptions,
+	printf("%-20s %-8s all %llu schedules with at most %u pre-emptions, %.1f s: nothing "
+	       "wrong\n",
+	       scenario->name, engine_names[tagged],
+	       (unsigned long long)(sim.schedules - before), options.preemptions,
 	       now() - start);
 }
 
@@ -276,13 +320,13 @@ static void search_all(void)
 {
 	size_t i;
 
-	if (options.scenario != NULL) {
-		search(options.scenario);
-		return;
+	for (i = 0; i < 2 * SCENARIO_COUNT; i++) {
+		const struct sim_scenario *scenario = scenarios[i / 2];
+
+		if (is_run(i % 2) &&
+		    (options.scenario == NULL ? scenario->small : options.scenario == scenario))
+			search(scenario, i % 2);
 	}
-	for (i = 0; i < SCENARIO_COUNT; i++)
-		if (scenarios[i]->small)
-			search(scenarios[i]);
 }
 
 /* One schedule of a search, given by its choices: "place:choice,...", or "-" for none. */
@@ -304,8 +348,28 @@ static void follow_choices(void)
 	sim_run_schedule(options.scenario, &plan);
 }
 
+/* Rules that are looked for in one scenario, made for them, as others hardly ever need them. */
+static const struct {
+	unsigned twin, tagged;
+	const struct sim_scenario *scenario;
+} at_home[] = {
+	{ GYRE_TWIN_unborn_dies, 0, &sim_scenario_unborn },
+	{ GYRE_TWIN_no_sigma, 1, &sim_scenario_far_doubled },
+	{ GYRE_TWIN_no_hold, 1, &sim_scenario_dead_cell },
+};
+
+static void go_home(unsigned twin, unsigned tagged)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(at_home) / sizeof(at_home[0]); i++)
+		if (at_home[i].twin == twin && at_home[i].tagged == tagged &&
+		    options.scenario == NULL)
+			options.scenario = at_home[i].scenario;
+}
+
 /* Runs schedules with the rule broken in a child; what it leaves in sim_outcome is the result. */
-static void run_twin(unsigned twin)
+static void run_twin(unsigned twin, unsigned tagged)
 {
 	pid_t child;
 
@@ -314,6 +378,8 @@ static void run_twin(unsigned twin)
 	child = fork();
 	if (child == 0) {
 		gyre__twin = twin;
+		options.engine = engine_names[tagged];
+		go_home(twin, tagged);
 		run_random();
 		_exit(0);
 	}
@@ -333,18 +399,19 @@ static int run_twins(void)
 		perror("gyre-sim: shared memory");
 		exit(2);
 	}
-	printf("seed %#llx\n%-22s %9s  %-18s %s\n", (unsigned long long)options.seed, "twin",
-	       "schedules", "scenario", "what was noticed");
-	for (i = 1; i < GYRE_TWIN_COUNT; i++) {
-		run_twin(i);
+	printf("seed %#llx\n%-22s %-8s %9s  %-18s %s\n", (unsigned long long)options.seed, "twin",
+	       "engine", "schedules", "scenario", "what was noticed");
+	for (i = 2; i < 2 * GYRE_TWIN_COUNT; i++) {
+		if (!is_run(i % 2) || !(twins[i / 2].engines & 1u << i % 2))
+			continue;
+		run_twin(i / 2, i % 2);
 		missed += !sim_outcome->failed;
-		if (sim_outcome->failed)
-			printf("%-22s %9llu  %-18s %s\n", twins[i].name,
-			       (unsigned long long)sim_outcome->schedules, sim_outcome->scenario,
-			       sim_outcome->what);
-		else
-			printf("%-22s %9llu  NOT NOTICED\n", twins[i].name,
-			       (unsigned long long)options.schedules);
+		printf("%-22s %-8s %9llu  %-18s %s\n", twins[i / 2].name, engine_names[i % 2],
+		       (unsigned long long)(sim_outcome->failed ? sim_outcome->schedules :
+								  options.schedules),
+		       sim_outcome->failed ? sim_outcome->scenario : "NOT NOTICED",
+		       sim_outcome->what);
+		fflush(stdout);
 	}
 	return missed == 0 ? 0 : 1;
 }

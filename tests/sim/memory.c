@@ -204,7 +204,8 @@ static void clear(struct gyre__arena *arena)
 
 	for (i = 1; i < GYRE_ARENA_SLABS; i++)
 		if (arena->slabs[i].base != NULL)
-			memset(arena->slabs[i].base, 0, GYRE_SLAB_BYTES);
+			memset(arena->slabs[i].base, 0,
+			       arena->slabs[i].slabs * GYRE_SLAB_BYTES);
 	memset(arena, 0, sizeof(*arena));
 }
 

@@ -99,7 +99,7 @@ bool *sim_root_made(unsigned i)
 
 static uintptr_t value_of(const gyre_ref *slot)
 {
-	return atomic_load_explicit(&slot->word, memory_order_relaxed);
+	return atomic_load_explicit(&slot->word, memory_order_relaxed) & ~GYRE_TAG_MASK;
 }
 
 /* by: what refers to it; NULL: a root, a frame or a thread, as `how` says. */
@@ -186,12 +186,16 @@ void gyre__sim_freeing(const void *at)
 
 void sim_oracle_access(const struct gyre__site *site, const void *address)
 {
-	const struct gyre__slab *slab = gyre__slab_of(address);
+	const struct gyre__arena *arena = gyre__arena_of(address);
+	const struct gyre__slab *slab;
 	const struct sim_object *object;
 
 	/* The tables at the arena's front. */
-	if ((const char *)address < (const char *)gyre__arena_of(address) + GYRE_SLAB_BYTES)
+	if ((const char *)address < (const char *)arena + GYRE_SLAB_BYTES)
 		return;
+	sim.muted = true;
+	slab = gyre__slab_holding(&arena->heap->slabs, address);
+	sim.muted = false;
 	object = sim_object_at(gyre__cell(slab, gyre__cell_index(slab, address)));
 	if (object == NULL)
 		sim_fail("%s (%s): a slot where no object ever was", site->function, site->what);
@@ -225,6 +229,33 @@ unsigned sim_live(void)
 	for (i = 0; i < oracle.count; i++)
 		count += oracle.objects[i].live && oracle.objects[i].heap == sim.current->heap;
 	return count;
+}
+
+static void mix_reference(uint64_t *sum, uint64_t place, uintptr_t at)
+{
+	uint64_t state = place << 32 | (at == 0 ? 0 : sim_number((const void *)at));
+
+	*sum += sim_random(&state);
+}
+
+uint64_t sim_graph(void)
+{
+	uint64_t sum = 0;
+	unsigned i, n;
+
+	for (i = 0; i < SIM_ROOTS; i++)
+		if (oracle.root_made[i])
+			mix_reference(&sum, i + 1, value_of(&oracle.roots[i].slot));
+	for (i = 0; i < oracle.count; i++) {
+		const struct sim_object *object = &oracle.objects[i];
+
+		if (!object->live || object->heap != sim.current->heap)
+			continue;
+		for (n = 0; n < object->count; n++)
+			mix_reference(&sum, SIM_ROOTS + object->number * 1024 + n,
+				      value_of(&object->slots[n]));
+	}
+	return sum;
 }
 
 uint32_t sim_number(const void *at)

@@ -24,6 +24,8 @@ bool *sim_root_made(unsigned i);
 /* What a keep frame holds at index i. */
 const void *sim_kept(const struct gyre_keep *keep, size_t i);
 
+/* A number that stands for the calling thread's heap: objects, roots, and what they refer to. */
+uint64_t sim_graph(void);
 /* The numbers of the objects of the calling thread's heap that are there and that nothing
  * reaches. */
 unsigned sim_garbage(uint32_t *numbers, unsigned most);

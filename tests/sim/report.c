@@ -60,7 +60,7 @@ static const char *twin_name(void)
 {
 	static const char *const names[] = {
 		"",
-#define TWIN_NAME(name, text) #name,
+#define TWIN_NAME(name, engines, text) #name,
 		GYRE_TWINS(TWIN_NAME)
 #undef TWIN_NAME
 	};

@@ -134,6 +134,8 @@ static void doubler(void *arg)
 	sim_detach();
 }
 
+static bool doubting;
+
 static void doubter(void *arg)
 {
 	unsigned rounds = *(const unsigned *)arg;
@@ -151,6 +153,7 @@ static void doubter(void *arg)
 		sim_collect_soon();
 		sim_safepoint();
 	}
+	doubting = false;
 	sim_detach();
 }
 
@@ -159,8 +162,52 @@ static void doubled_edges(void)
 	unsigned rounds = 2 + sim_pick(8);
 
 	begin_moved(sim_new_cycle);
+	doubting = true;
 	sim_start("doubler", doubler, &rounds);
 	sim_start("doubter", doubter, &rounds);
+	sim_end();
+}
+
+/* Writes to the slot by which something lives, so that a pass that has subtracted the edge may find
+ * it written by the open epoch when it looks for what is live. */
+static void rewriter(void *arg)
+{
+	(void)arg;
+	sim_attach();
+	while (doubting) {
+		gyre_ref *slot = sim_slot(sim_root_get(0), 1);
+
+		sim_store(slot, sim_load(slot));
+		sim_safepoint();
+		sim_sleep(sim_pick(12000));
+	}
+	sim_detach();
+}
+
+/* Doubled edges while far passes take several epochs: a pass looks at different epochs' edges. */
+static void far_doubled(void)
+{
+	struct gyre_options options;
+	unsigned rounds = 4 + sim_pick(12);
+	void *thing;
+
+	sim_options(&options);
+	options.epoch_ns = 3000;
+	sim_open(&options);
+	sim_attach();
+	thing = sim_new_cycle();
+	sim_root_set(0, sim_new_cycle());
+	sim_root_set(1, sim_new_cycle());
+	sim_store(sim_slot(sim_root_get(0), 1), thing);
+	sim_root_set(2, thing);
+	settle();
+	doubting = true;
+	sim_start("doubler", doubler, &rounds);
+	sim_start("doubter", doubter, &rounds);
+	if (sim_pick(2))
+		sim_start("mover", mover, &rounds);
+	else
+		sim_start("rewriter", rewriter, &rounds);
 	sim_end();
 }
 
@@ -252,8 +299,10 @@ static void diamond(void)
 }
 
 SIM_SCENARIO(moved_edges, moved_edges, false, "an object or cycle moved between two holders");
-SIM_SCENARIO(moved_edge, moved_edge, true, "the same with one mutator");
+SIM_SCENARIO_ALIKE(moved_edge, moved_edge, true, "the same with one mutator");
 SIM_SCENARIO(doubled_edges, doubled_edges, false,
 	     "an edge comes and goes in a live cycle on which another one hangs");
+SIM_SCENARIO(far_doubled, far_doubled, false,
+	     "the same, and moved edges, during long far passes");
 SIM_SCENARIO(chain, chain, false, "dead cycles in a chain, dropped in any order");
 SIM_SCENARIO(diamond, diamond, false, "dead cycles in a diamond, dropped in any order");

@@ -65,6 +65,12 @@ static void drop_promised(void *arg)
 
 	(void)arg;
 	sim_attach();
+	/* What is stored in a window is counted once more, for an epoch: who lets go of it makes a
+	 * candidate of it, perhaps before what refers to it is one. */
+	while (sim_in_window()) {
+		sim_safepoint();
+		sim_sleep(500);
+	}
 	if (promised.fresh)
 		make_promised();
 	sim_root_set(CHAIN, NULL);

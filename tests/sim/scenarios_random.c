@@ -13,6 +13,8 @@
 struct program {
 	void *registers[REGISTERS];
 	void *kept[KEPT]; /* of a keep frame that is open all the time */
+	unsigned one_in; /* of that many operations that are safe points one is made */
+	bool alone;      /* nobody else writes, and nothing depends on what is freed when */
 };
 
 /* After a safe point only what was kept is valid. */
@@ -26,7 +28,7 @@ static void forget(struct program *p)
 
 static void make(struct program *p, void **to, void *other)
 {
-	if (sim_live() >= OBJECTS)
+	if (p->alone ? sim_pick(3) == 0 : sim_live() >= OBJECTS)
 		return;
 	*to = sim_new();
 	if (other != NULL && sim_pick(2))
@@ -99,59 +101,127 @@ static void pause(struct program *p)
 	forget(p);
 }
 
+static void operate(struct program *p)
+{
+	void **to = &p->registers[sim_pick(REGISTERS)];
+	void *object = p->registers[sim_pick(REGISTERS)];
+	void *value = sim_pick(3) ? p->registers[sim_pick(REGISTERS)] : NULL;
+
+	switch (sim_pick(10)) {
+	case 0:
+	case 1:
+		make(p, to, object);
+		break;
+	case 2:
+	case 3:
+	case 4:
+		if (object != NULL)
+			use_slot(to, object, value);
+		break;
+	case 5:
+	case 6:
+		use_root(to, value);
+		break;
+	case 7:
+		p->kept[sim_pick(KEPT)] = value;
+		break;
+	default:
+		if (sim_pick(p->one_in) == 0)
+			pause(p);
+		else
+			sim_collect_soon();
+	}
+}
+
 static void mutate(void *arg)
 {
-	struct program p = { { NULL }, { NULL } };
+	struct program p = *(const struct program *)arg;
 	unsigned operations = 10 + sim_pick(50);
 	struct gyre_keep keep;
 
-	(void)arg;
 	sim_attach();
 	sim_keep(&keep, p.kept, KEPT);
-	while (operations-- > 0) {
-		void **to = &p.registers[sim_pick(REGISTERS)];
-		void *object = p.registers[sim_pick(REGISTERS)];
-		void *value = sim_pick(3) ? p.registers[sim_pick(REGISTERS)] : NULL;
-
-		switch (sim_pick(10)) {
-		case 0:
-		case 1:
-			make(&p, to, object);
-			break;
-		case 2:
-		case 3:
-		case 4:
-			if (object != NULL)
-				use_slot(to, object, value);
-			break;
-		case 5:
-		case 6:
-			use_root(to, value);
-			break;
-		case 7:
-			p.kept[sim_pick(KEPT)] = value;
-			break;
-		default:
-			pause(&p);
-		}
-	}
+	while (operations-- > 0)
+		operate(&p);
 	sim_unkeep(&keep);
 	sim_detach();
 }
 
-static void run(void)
+static void begin(void)
 {
-	static const char *const names[] = { "a", "b", "c" };
-	unsigned i, mutators = 2 + sim_pick(2);
+	unsigned i;
 
 	sim_open(NULL);
 	sim_attach();
 	for (i = 0; i < SHARED_ROOTS; i++)
 		sim_root_set(i, sim_new());
 	sim_park();
-	for (i = 0; i < mutators; i++)
-		sim_start(names[i], mutate, NULL);
+}
+
+/* one_in: safe points, for each mutator. */
+static void run_programs(const unsigned one_in[3])
+{
+	static const char *const names[] = { "a", "b", "c" };
+	static struct program programs[3];
+	unsigned i, mutators = 2 + sim_pick(2);
+
+	begin();
+	for (i = 0; i < mutators; i++) {
+		programs[i] = (struct program){ .one_in = one_in[i] };
+		sim_start(names[i], mutate, &programs[i]);
+	}
 	sim_end();
 }
 
+static void run(void)
+{
+	static const unsigned one_in[] = { 1, 1, 1 };
+
+	run_programs(one_in);
+}
+
+/* One that seldom comes to a safe point keeps the others between two handshakes for long. */
+static void run_stragglers(void)
+{
+	static const unsigned one_in[] = { 6, 1, 2 };
+
+	run_programs(one_in);
+}
+
+/* A program's own doing, whatever the collector does meanwhile: what it leaves is compared between
+ * the engines. The other one only comes to safe points, now and then. */
+static bool lone_ended;
+
+static void lone_mutate(void *arg)
+{
+	mutate(arg);
+	lone_ended = true;
+}
+
+static void idler(void *arg)
+{
+	(void)arg;
+	sim_attach();
+	while (!lone_ended) {
+		sim_collect_soon();
+		sim_sleep(3000);
+		sim_safepoint();
+	}
+	sim_detach();
+}
+
+static void run_alone(void)
+{
+	static const struct program program = { .one_in = 2, .alone = true };
+
+	lone_ended = false;
+	begin();
+	sim_start("lone", lone_mutate, (void *)&program);
+	sim_start("idler", idler, NULL);
+	sim_end();
+}
+
+SIM_SCENARIO(stragglers, run_stragglers, false, "the same, and one seldom comes to a safe point");
+SIM_SCENARIO_ALIKE(lone_program, run_alone, false,
+		   "one mutator does anything: the engines must leave the same");
 SIM_SCENARIO(random_program, run, false, "2 or 3 mutators do anything with up to 12 objects");

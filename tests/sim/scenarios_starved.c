@@ -11,6 +11,7 @@
 #include "sim.h"
 
 #define ROOTS 3
+#define SHARED ROOTS /* a root that always holds the same node */
 #define ITEMS 12
 #define WIDE_ITEMS 600  /* more than one call's words of journal */
 #define FRAME 1300      /* a snapshot of several chunks */
@@ -103,6 +104,21 @@ static void write_arrays(void)
 	sim_store(sim_slot(sim_new(), 2), array);
 }
 
+/* The slots of one object that all write, before and after they have switched epochs. */
+static void write_shared(void)
+{
+	unsigned i;
+
+	for (i = 0; i < 12; i++) {
+		gyre_ref *slot = sim_slot(sim_root_get(SHARED), sim_pick(SIM_SLOTS));
+
+		sim_store(slot, sim_pick(3) ? sim_new() : sim_load(slot));
+		sim_collect_soon();
+		if (sim_pick(2))
+			sim_safepoint();
+	}
+}
+
 /* More slots than the mutator has journal in store for. */
 static void write_wide(void)
 {
@@ -173,7 +189,7 @@ static void mutate(void *arg)
 {
 	static void (*const activities[])(void) = {
 		make_ring,  make_wheel,   make_wheel, write_slots, write_slots,
-		make_large, write_arrays, write_wide, keep_many,
+		make_large, write_arrays, write_wide, keep_many,   write_shared,
 	};
 	unsigned rounds = 2 + sim_pick(6);
 
@@ -208,7 +224,7 @@ static void run(void)
 	sim_open(NULL);
 	register_types();
 	sim_attach();
-	for (i = 0; i < ROOTS; i++)
+	for (i = 0; i <= ROOTS; i++)
 		sim_root_set(i, sim_new());
 	sim_park();
 	for (i = 0; i < mutators; i++)

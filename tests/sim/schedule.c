@@ -35,7 +35,7 @@ static void sort_changes(struct sim_plan *plan)
 
 void sim_plan_make(struct sim_plan *plan, uint64_t seed)
 {
-	uint64_t state = seed ^ 0x5bd1e995;
+	uint64_t state = (seed & ~(uint64_t)1) ^ 0x5bd1e995;
 	unsigned i, kind = (unsigned)(sim_random(&state) % 8);
 
 	*plan = (struct sim_plan){ .seed = seed };

@@ -44,6 +44,7 @@ struct sim_scenario {
 	const char *text; /* one line */
 	void (*run)(void);
 	bool small; /* few enough steps for an exhaustive search */
+	bool alike; /* what is left at the end is the same in every schedule, with both engines */
 };
 
 /* All scenarios; each is defined in one of scenarios_*.c. */
@@ -71,6 +72,15 @@ struct sim_scenario {
 	X(stalled)                                                                                 \
 	X(runners)                                                                                 \
 	X(sticky)                                                                                  \
+	X(one_slot)                                                                                \
+	X(newborns)                                                                                \
+	X(comers)                                                                                  \
+	X(dead_cell)                                                                               \
+	X(kinds)                                                                                   \
+	X(far_doubled)                                                                             \
+	X(two_writers)                                                                             \
+	X(lone_program)                                                                            \
+	X(stragglers)                                                                              \
 	X(starved)
 
 #define SIM_SCENARIO_EXTERN(name) extern const struct sim_scenario sim_scenario_##name;
@@ -79,7 +89,10 @@ SIM_SCENARIOS(SIM_SCENARIO_EXTERN)
 
 /* Defines a scenario that is run by the function `run`. */
 #define SIM_SCENARIO(id, run, small, text)                                                         \
-	const struct sim_scenario sim_scenario_##id = { #id, text, run, small }
+	const struct sim_scenario sim_scenario_##id = { #id, text, run, small, false }
+/* The same for one that ends alike. */
+#define SIM_SCENARIO_ALIKE(id, run, small, text)                                                   \
+	const struct sim_scenario sim_scenario_##id = { #id, text, run, small, true }
 
 /* The object of scenarios that need no type of their own. */
 #define SIM_SLOTS 3
@@ -184,8 +197,11 @@ void sim_boundaries(unsigned count);
 void sim_keep(struct gyre_keep *keep, void **values, size_t count);
 void sim_unkeep(struct gyre_keep *keep);
 
-/* The epoch that the calling thread is in, and the one that was opened last. */
+/* The epoch that the calling thread is in, and the one that the last boundary, which may not be
+ * complete yet, begins. */
 uint64_t sim_epoch(void);
+/* Whether the calling thread has done some of the handshakes of a boundary, and not all. */
+bool sim_in_window(void);
 uint64_t sim_newest_epoch(void);
 /* Far passes so far. */
 uint64_t sim_far_passes(void);

@@ -9,6 +9,7 @@
 #include <gyre/gyre.h>
 #include <stdio.h>
 
+#include "engine.h"
 #include "mutator.h"
 #include "oracle.h"
 
@@ -114,6 +115,7 @@ void sim_options(struct gyre_options *options)
 	options->epoch_ns = 20000;
 	options->epoch_bytes = (size_t)1 << 20;
 	options->near_budget = 8;
+	options->engine = sim_engine_of(sim.plan.seed);
 	options->flags = sim_pick(2) ? GYRE_POISON : 0;
 	options->log = heard;
 }
@@ -177,7 +179,8 @@ void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offse
 
 	do {
 		before = sim_refused();
-		object = gyre_new_array(sim_mutator(), type, length);
+		object = length > 0 ? gyre_new_array(sim_mutator(), type, length) :
+				      gyre_new(sim_mutator(), type);
 	} while (object == NULL && sim_refused() > before);
 	if (object == NULL)
 		return NULL;
@@ -372,14 +375,29 @@ uint64_t sim_far_passes(void)
 	return gyre__counter_get(&sim_heap()->counted.far_passes);
 }
 
+static uint32_t handshakes(void)
+{
+	return sim_heap()->engine->handshakes;
+}
+
 uint64_t sim_epoch(void)
 {
-	return atomic_load_explicit(&self()->m->epoch, memory_order_relaxed);
+	uint64_t phase = atomic_load_explicit(&self()->m->phase, memory_order_relaxed);
+
+	/* Of three handshakes the second one is the switch. */
+	return (phase + handshakes() / 2) / handshakes();
+}
+
+bool sim_in_window(void)
+{
+	return atomic_load_explicit(&self()->m->phase, memory_order_relaxed) % handshakes() != 0;
 }
 
 uint64_t sim_newest_epoch(void)
 {
-	return atomic_load_explicit(&sim_heap()->epoch, memory_order_relaxed);
+	uint64_t phase = atomic_load_explicit(&sim_heap()->phase, memory_order_relaxed);
+
+	return (phase + handshakes() - 1) / handshakes();
 }
 
 void sim_boundaries(unsigned count)
@@ -452,6 +470,7 @@ void sim_finish(void)
 	sim_starve(false);
 	sim_collect();
 	expect_exact();
+	sim.end = sim_graph();
 	drop_roots();
 	sim_collect();
 	expect_nothing();

@@ -50,10 +50,13 @@ static inline uint64_t held_word(const void *object)
 	return *gyre__word_of(object);
 }
 
-/* Stores into a slot without a word to any journal: the caller changes the counts. */
+/* Stores into a slot without a word to any journal: the caller changes the counts. The slot of a
+ * root stays marked as one; other slots are clean, as no mutator writes. */
 static inline void held_store(gyre_ref *slot, const void *value)
 {
-	atomic_store_explicit(&slot->word, (uintptr_t)value, memory_order_release);
+	uintptr_t tag = atomic_load_explicit(&slot->word, memory_order_relaxed) & GYRE_TAG_MASK;
+
+	atomic_store_explicit(&slot->word, (uintptr_t)value | tag, memory_order_release);
 }
 
 #endif

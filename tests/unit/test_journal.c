@@ -10,9 +10,14 @@
 #include "journal.h"
 #include "mutator.h"
 
+static bool reserve_words(struct gyre_mutator *m, size_t words)
+{
+	return gyre__spare_reserve(m, gyre__log_needs(&m->journal, words));
+}
+
 static size_t room_of(const struct gyre_mutator *m)
 {
-	return (size_t)(m->journal_end - m->journal_at) + m->spare_count * GYRE_CHUNK_ENTRIES;
+	return (size_t)(m->journal.end - m->journal.at) + m->spare_count * GYRE_CHUNK_ENTRIES;
 }
 
 static size_t chain_length(const struct gyre__chunk *chain)
@@ -49,7 +54,7 @@ static void reserve_is_enough(void **state)
 		world_collect(w->m);
 		n = node_new(w, w->m, i);
 		room = room_of(w->m);
-		expect(gyre__journal_reserve(w->m, counts[i]));
+		expect(reserve_words(w->m, counts[i]));
 		expect(room_of(w->m) >= counts[i] && room_of(w->m) >= room);
 		/* No more than was needed. */
 		if (room >= counts[i])
@@ -66,8 +71,8 @@ static void reserve_is_enough(void **state)
 /* All entries since the last boundary, read back through the chain, last chunk first. */
 static void expect_entries(const struct gyre_mutator *m, const uintptr_t *want, size_t count)
 {
-	const struct gyre__chunk *chunk = m->journal;
-	size_t at = count, used = (size_t)(m->journal_at - m->journal->entries);
+	const struct gyre__chunk *chunk = m->journal.open;
+	size_t at = count, used = (size_t)(m->journal.at - m->journal.open->entries);
 
 	for (;;) {
 		expect_equal(chunk->kind, GYRE_CHUNK_JOURNAL);
@@ -76,7 +81,7 @@ static void expect_entries(const struct gyre_mutator *m, const uintptr_t *want, 
 		expect(memcmp(chunk->entries, want + at, used * sizeof(*want)) == 0);
 		if (at == 0)
 			break;
-		chunk = chunk == m->journal ? m->filled : chunk->next;
+		chunk = chunk == m->journal.open ? m->journal.filled : chunk->next;
 		expect(chunk != NULL);
 		used = chunk->count;
 		expect_equal(used, GYRE_CHUNK_ENTRIES);
@@ -94,18 +99,18 @@ static void turning_keeps_the_order(void **state)
 	world_collect(w->m);
 	for (size_t i = 0; i < LENGTH(nodes); i++)
 		nodes[i] = node_new(w, w->m, i);
-	expect(gyre__journal_reserve(w->m, count));
+	expect(reserve_words(w->m, count));
 	/* Nothing is journalled yet in this epoch. */
-	expect(w->m->filled == NULL);
-	expect(w->m->journal == NULL || w->m->journal_at == w->m->journal->entries);
+	expect(w->m->journal.filled == NULL);
+	expect(w->m->journal.open == NULL || w->m->journal.at == w->m->journal.open->entries);
 	for (size_t i = 0; i < count; i++) {
 		/* Each node goes up and down the same number of times. */
 		want[i] = (uintptr_t)nodes[i / 2 % LENGTH(nodes)] | (i % 2 ? GYRE_DECREMENT : 0);
-		chunks = chain_length(w->m->filled);
+		chunks = chain_length(w->m->journal.filled);
 		gyre__journal_add(w->m, want[i]);
 		/* A chunk is full before the next is begun. */
-		expect(chain_length(w->m->filled) <= chunks + 1);
-		expect_equal(chain_length(w->m->filled), i / GYRE_CHUNK_ENTRIES);
+		expect(chain_length(w->m->journal.filled) <= chunks + 1);
+		expect_equal(chain_length(w->m->journal.filled), i / GYRE_CHUNK_ENTRIES);
 	}
 	expect_entries(w->m, want, count);
 	free(want);
@@ -140,10 +145,10 @@ static void the_limit_holds(void **state)
 		n = node_new(w, m, round);
 		/* More than there can be: refused, and what others could use is not kept. */
 		room = room_of(m);
-		expect(!gyre__journal_reserve(m, 64 * GYRE_CHUNK_ENTRIES));
+		expect(!reserve_words(m, 64 * GYRE_CHUNK_ENTRIES));
 		expect(room_of(m) >= (room < 2 * GYRE_STORES_RESERVED ? room :
 									2 * GYRE_STORES_RESERVED));
-		while (gyre__journal_reserve(m, 2))
+		while (reserve_words(m, 2))
 			add_pairs(m, n, 2);
 		room = room_of(m);
 		expect(room < 2);
@@ -168,7 +173,7 @@ static void the_limit_holds(void **state)
 	}
 	expect(gyre__counter_get(&w->heap->shared.journal_bytes_max) <= 76 * GYRE_CHUNK_BYTES);
 	world_collect(m);
-	expect(gyre__journal_reserve(m, 2 * GYRE_STORES_RESERVED));
+	expect(reserve_words(m, 2 * GYRE_STORES_RESERVED));
 }
 
 /* A heap that goes on journalling holds no more than what is on its way: a ring of empty chunks,
@@ -180,7 +185,7 @@ static void chunks_come_back(void **state)
 	for (unsigned round = 0; round < 200; round++) {
 		struct node *n = node_new(w, w->m, round);
 
-		expect(gyre__journal_reserve(w->m, 3 * GYRE_CHUNK_ENTRIES));
+		expect(reserve_words(w->m, 3 * GYRE_CHUNK_ENTRIES));
 		add_pairs(w->m, n, 3 * GYRE_CHUNK_ENTRIES / 2 * 2);
 		world_collect(w->m);
 		expect(gyre__counter_get(&w->heap->shared.journal_bytes) <=

@@ -13,7 +13,7 @@
 /* What lies before the cells: the words and two bitmaps. */
 static size_t tables(size_t cells)
 {
-	return cells * 8 + (cells + 63) / 64 * 16;
+	return cells * 8 + (cells + 63) / 64 * 24;
 }
 
 static size_t first_of(size_t cells, size_t align)

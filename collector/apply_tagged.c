@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * apply_tagged.c: how the engine tagged applies an epoch. Collector thread, while mutators are in
+ * the next epoch.
+ *
+ * The view of an epoch is what each slot held at its end, and what frames and snoops held. Counts
+ * are brought from the last view to this one: each slot that was written gives its value in this
+ * view up and its value in the last one down. A newborn is counted only if something counted
+ * reaches it; then its own slots are. What nothing reached is freed by the bits of its cells,
+ * without a look at it. Roots are counted as in apply_recycler.c.
+ *
+ * Invariants: when an epoch is applied, each count is the number of references in its view (roots,
+ * whose decrements come an epoch late, may count more), and no slot has the tag of the epoch.
+ * Increments come before decrements, so nothing dies in between. An entry is left out, both ways,
+ * if its object is not counted (it was never reached, or is dead and its cell perhaps in use again,
+ * by a newborn), or is a newborn that is about to be scanned. What is born in the open epoch and is
+ * referred to already is counted, and judged with its own epoch.
+ *
+ * Source of the view and of the counting of changed slots only: Levanoni, Petrank, "An On-the-Fly
+ * Reference-Counting Garbage Collector for Java", sections 3 and 4; of newborns that are not
+ * counted: Azatchi, Petrank, "Integrating Generations with Advanced Reference Counting Garbage
+ * Collectors"; Shahriyar, Blackburn, Frampton, "Down for the Count? Getting Reference Counting Back
+ * in the Ring", section 4.
+ */
+#include "bits.h"
+#include "edge.h"
+#include "engine.h"
+#include "tag.h"
+#include "twin.h"
+
+/* Entries between the fetch of a word and its use. */
+#define AHEAD 12
+
+static inline const gyre_ref *slot_of(uintptr_t entry)
+{
+	return (const gyre_ref *)(entry & ~GYRE_ENTRY_EARLY);
+}
+
+/* The newborn is counted from now on; its slots will be. */
+static void reach(struct gyre__collector *c, void *object, struct gyre__slab *slab)
+{
+	uint32_t cell = gyre__cell_index(slab, object);
+
+	gyre__young(slab)[cell / 64] &= ~((uint64_t)1 << cell % 64);
+	*gyre__word_of(object) |= GYRE_BORN | GYRE_PENDING;
+	gyre__counter_add(&c->heap->counted.newborns_counted, 1);
+	if (!gyre__vector_push(&c->tagged.reached, object))
+		c->tagged.reached_lost = true; /* rare: newborn without a place */
+}
+
+static bool is_young(const struct gyre__slab *slab, const void *object)
+{
+	uint32_t cell = gyre__cell_index(slab, object);
+
+	return gyre__young(slab)[cell / 64] >> cell % 64 & 1;
+}
+
+void gyre__meet(struct gyre__collector *c, void *object, const uint64_t *word)
+{
+	struct gyre__slab *slab = gyre__slab_of(object);
+
+	if (c->heap->engine != &gyre__tagged)
+		return;
+	if (is_young(slab, object))
+		reach(c, object, slab);
+	else if (*word == 0 && !gyre__vector_push(&c->tagged.early, object))
+		c->tagged.early_lost = true; /* rare: early newborn without a place */
+}
+
+/*
+ * A write between its mutator's switch and the end of its window is in the journal of the open
+ * epoch, and its object may be dead in the view all the same. Its entry is still to come, so the
+ * slab in which it lies must stay what it is until then.
+ */
+static void hold_slabs(struct gyre__collector *c)
+{
+	const struct gyre__slabs *slabs = &c->heap->slabs;
+	struct gyre_mutator *m;
+
+	for (m = gyre__mutators(c->heap); m != NULL; m = m->next) {
+		const struct gyre__chunk *chunk = m->hasty;
+		size_t i, words = m->hasty_words;
+
+		while (chunk != NULL && !GYRE_TWIN(no_hold)) {
+			for (i = 0; i < words; i += 2)
+				gyre__slab_holding(slabs, slot_of(chunk->entries[i]))->held =
+					c->processing;
+			chunk = chunk->next;
+			words = chunk == NULL ? 0 : chunk->count;
+		}
+		m->hasty = NULL;
+	}
+}
+
+static void mark_births(struct gyre__collector *c)
+{
+	struct gyre__collector_counters *counted = &c->heap->counted;
+	const struct gyre__chunk *chunk;
+	uint32_t i;
+
+	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
+		for (i = 0; i < chunk->count; i += 2) {
+			const void *first = (const void *)chunk->entries[i];
+			struct gyre__slab *slab = gyre__slab_of(first);
+			uint32_t cell = gyre__cell_index(slab, first);
+			uint32_t count = (uint32_t)chunk->entries[i + 1];
+
+			gyre__bits_set(gyre__young(slab), cell, cell + count);
+			gyre__counter_add(&counted->objects_allocated, count);
+			gyre__counter_add(&counted->bytes_allocated,
+					  count * gyre__cell_bytes(slab));
+		}
+	}
+}
+
+/* Calls visit for each newborn cell of the epoch. */
+static void each_newborn(struct gyre__collector *c,
+			 void (*visit)(struct gyre__collector *c, void *object))
+{
+	const struct gyre__chunk *chunk;
+	uint32_t i, n;
+
+	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
+		for (i = 0; i < chunk->count; i += 2) {
+			struct gyre__slab *slab = gyre__slab_of((void *)chunk->entries[i]);
+			uint32_t cell = gyre__cell_index(slab, (void *)chunk->entries[i]);
+
+			for (n = 0; n < chunk->entries[i + 1]; n++)
+				visit(c, gyre__cell(slab, cell + n));
+		}
+	}
+}
+
+/* A newborn that was counted before its epoch: it is reached. It may have been counted down since,
+ * when it could not become a candidate, so it does now. */
+static void reach_early(struct gyre__collector *c, void *object)
+{
+	struct gyre__slab *slab = gyre__slab_of(object);
+	uint64_t *word = gyre__word_of(object);
+
+	if (*word & GYRE_BORN || gyre__rc(*word) == 0 || GYRE_TWIN(early_forgotten))
+		return;
+	GYRE_ASSERT(is_young(slab, object));
+	reach(c, object, slab);
+	if (!slab->type->acyclic)
+		gyre__suspect(c, object, word);
+}
+
+static void meet_early(struct gyre__collector *c)
+{
+	struct gyre__vector *early = &c->tagged.early;
+	size_t i;
+
+	for (i = 0; i < early->count; i++)
+		reach_early(c, early->items[i]);
+	gyre__vector_reset(early);
+	if (c->tagged.early_lost && !GYRE_TWIN(lost_forgotten))
+		each_newborn(c, reach_early);
+	c->tagged.early_lost = false;
+}
+
+static void count_up(struct gyre__collector *c, const struct gyre__chunk *chain)
+{
+	uint32_t i;
+
+	for (; chain != NULL; chain = chain->next)
+		for (i = 0; i < chain->count; i++)
+			gyre__increment(c, (void *)chain->entries[i]);
+}
+
+/* Replaces the slot of each entry by what it holds in the view; or the whole entry by nothing. */
+static void view_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
+{
+	const struct gyre__slabs *slabs = &c->heap->slabs;
+	uint32_t i;
+
+	for (i = 0; i < chunk->count; i += 2) {
+		const gyre_ref *slot = slot_of(chunk->entries[i]);
+		uint64_t flags = *gyre__word_holding(slabs, slot);
+
+		if (i + 2 * AHEAD < chunk->count) {
+			const gyre_ref *later = slot_of(chunk->entries[i + 2 * AHEAD]);
+
+			__builtin_prefetch(later, 1);
+			__builtin_prefetch(gyre__word_holding(slabs, later));
+		}
+		if (GYRE_TWIN(newborn_entries))
+			flags &= ~GYRE_PENDING;
+		if (GYRE_TWIN(released_entries))
+			flags &= ~GYRE_RELEASED;
+		if ((flags & (GYRE_BORN | GYRE_RELEASED | GYRE_PENDING)) == GYRE_BORN)
+			chunk->entries[i] = (uintptr_t)gyre__read(c, slot, GYRE_READ_AND_CLEAN);
+		else
+			chunk->entries[i] = chunk->entries[i + 1] = 0;
+	}
+	gyre__counter_add(&c->heap->counted.journal_entries, chunk->count / 2);
+}
+
+static inline void prefetch_word(uintptr_t object)
+{
+	if (object != 0)
+		__builtin_prefetch(gyre__word_of((const void *)object), 1);
+}
+
+static void count_entries(struct gyre__collector *c)
+{
+	struct gyre__chunk *chunk;
+	uint32_t i;
+
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
+		view_entries(c, chunk);
+		for (i = 0; i < chunk->count; i += 2) {
+			if (i + 2 * AHEAD < chunk->count)
+				prefetch_word(chunk->entries[i + 2 * AHEAD]);
+			if (chunk->entries[i] != 0)
+				gyre__increment(c, (void *)chunk->entries[i]);
+		}
+	}
+}
+
+static void count_entries_back(struct gyre__collector *c)
+{
+	const struct gyre__chunk *chunk;
+	uint32_t i;
+
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
+		for (i = 1; i < chunk->count; i += 2) {
+			if (i + 2 * AHEAD < chunk->count)
+				prefetch_word(chunk->entries[i + 2 * AHEAD]);
+			if (chunk->entries[i] != 0)
+				gyre__decrement(c, (void *)chunk->entries[i]);
+		}
+	}
+}
+
+static void count_child(void *collector, void *child)
+{
+	gyre__increment(collector, child);
+}
+
+static void scan(struct gyre__collector *c, void *object)
+{
+	uint64_t *word = gyre__word_of(object);
+
+	if (!(*word & GYRE_PENDING))
+		return;
+	*word &= ~GYRE_PENDING;
+	gyre__each_read(c, object, GYRE_READ_AND_CLEAN, count_child, c);
+}
+
+/* Counts the references of newborns that were reached, and of those that they reach. */
+static void scan_reached(struct gyre__collector *c)
+{
+	struct gyre__tagged_state *t = &c->tagged;
+
+	do {
+		while (t->reached.count > 0)
+			scan(c, t->reached.items[--t->reached.count]);
+		if (!t->reached_lost || GYRE_TWIN(lost_forgotten))
+			break;
+		t->reached_lost = false;
+		each_newborn(c, scan);
+	} while (t->reached.count > 0 || t->reached_lost);
+	gyre__vector_reset(&t->reached);
+}
+
+static void free_unreached(struct gyre__collector *c)
+{
+	const struct gyre__chunk *chunk;
+	uint32_t i;
+
+	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
+		for (i = 0; i < chunk->count; i += 2) {
+			struct gyre__slab *slab = gyre__slab_of((void *)chunk->entries[i]);
+
+			gyre__free_young(c, slab,
+					 gyre__cell_index(slab, (void *)chunk->entries[i]),
+					 (uint32_t)chunk->entries[i + 1]);
+		}
+	}
+}
+
+static void turn_over(struct gyre__collector *c)
+{
+	c->idle = c->journal_now == NULL && c->births_now == NULL && c->tagged.slots == NULL;
+	gyre__recycle(c, c->journal_before);
+	gyre__recycle(c, c->births_now);
+	gyre__recycle(c, c->tagged.slots);
+	c->journal_before = c->journal_now;
+	c->journal_now = c->births_now = c->tagged.slots = NULL;
+}
+
+void gyre__tagged_apply(struct gyre__collector *c)
+{
+	/* Relaxed: this thread writes it. */
+	uint64_t phase = atomic_load_explicit(&c->heap->phase, memory_order_relaxed);
+
+	c->tagged.open = gyre__tag(phase / GYRE_TAGGED_HANDSHAKES);
+	gyre__view_begin(c);
+	hold_slabs(c);
+	mark_births(c);
+	meet_early(c);
+	if (GYRE_TWIN(decrements_first))
+		count_entries_back(c);
+	gyre__each_snapshot(c, count_up);
+	gyre__count_journal(c, c->journal_now);
+	count_entries(c);
+	scan_reached(c);
+	gyre__count_journal_back(c, GYRE_TWIN(decrements_at_once) ? c->journal_now :
+								    c->journal_before);
+	if (!GYRE_TWIN(decrements_first))
+		count_entries_back(c);
+	gyre__count_snapshots_back(c);
+	free_unreached(c);
+	turn_over(c);
+}
