@@ -402,6 +402,46 @@ static void early_newborns_without_a_list(void **state)
 	early_newborns((struct world *)*state, true, false);
 }
 
+/* A journal of another mutator's, as far as a lookup sees it. */
+struct late {
+	struct gyre__collector *c;
+	struct gyre__chunk chunk;
+};
+
+/* Shows the entry when the lookup has begun, and has had time to find nothing. */
+static void *show_late(void *arg)
+{
+	struct late *late = (struct late *)arg;
+
+	while (gyre__counter_get(&late->c->heap->counted.views_looked_up) == 0)
+		sched_yield();
+	gyre__pause_ns(10000000);
+	atomic_store_explicit(&late->chunk.shown, 2, memory_order_release);
+	return NULL;
+}
+
+static void a_lookup_waits_for_the_entry(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = turn_hold(w);
+	struct late late = { .c = c };
+	gyre_ref slot = { 0 };
+	pthread_t thread;
+
+	late.chunk.entries[0] = (uintptr_t)&slot | GYRE_ENTRY_EARLY;
+	late.chunk.entries[1] = (uintptr_t)&late;
+	atomic_store_explicit(&w->m->shown, &late.chunk, memory_order_release);
+	gyre__view_begin(c);
+	thread = thread_start(show_late, &late);
+	expect(gyre__view_look_up(c, &slot) == (void *)&late);
+	thread_join(thread);
+	/* The slot was never in any object: what was found is of no epoch. */
+	atomic_store_explicit(&w->m->shown, w->m->slots.open, memory_order_release);
+	gyre__view_begin(c);
+	turn_let_go(w);
+	expect_live(w->m, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +454,7 @@ int main(void)
 		world_test(reached_without_a_stack),
 		world_test(early_newborns_are_reached),
 		world_test(early_newborns_without_a_list),
+		world_test(a_lookup_waits_for_the_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
