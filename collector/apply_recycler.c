@@ -10,54 +10,36 @@
 #include "edge.h"
 #include "twin.h"
 
-static void count_births(struct gyre__collector *c, const struct gyre__chunk *chunk)
+static void count_births(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+			 uint32_t count)
 {
-	struct gyre__collector_counters *counted = &c->heap->counted;
-	uint32_t i;
+	uint64_t *word = gyre__words(slab) + cell, *end = word + count;
 
-	for (i = 0; i < chunk->count; i += 2) {
-		void *first = (void *)chunk->entries[i];
-		struct gyre__slab *slab = gyre__slab_of(first);
-		uint32_t cell = gyre__cell_index(slab, first);
-		uint64_t *word = gyre__words(slab) + cell;
-		uint64_t *end = word + chunk->entries[i + 1];
-
-		gyre__counter_add(&counted->objects_allocated, chunk->entries[i + 1]);
-		gyre__counter_add(&counted->bytes_allocated,
-				  chunk->entries[i + 1] * gyre__cell_bytes(slab));
-		for (; word < end; word++, cell++) {
-			*word |= GYRE_BORN | GYRE_NEWBORN_TRACE;
-			if (*word == (GYRE_BORN | GYRE_NEWBORN_TRACE))
-				*word += GYRE_RC_ONE;
-			else
-				gyre__increment(c, gyre__cell(slab, cell));
-		}
+	gyre__count_allocated(c, slab, count);
+	for (; word < end; word++, cell++) {
+		*word |= GYRE_BORN | GYRE_NEWBORN_TRACE;
+		if (*word == (GYRE_BORN | GYRE_NEWBORN_TRACE))
+			*word += GYRE_RC_ONE;
+		else
+			gyre__increment(c, gyre__cell(slab, cell));
 	}
 }
 
-static void count_births_back(struct gyre__collector *c, const struct gyre__chunk *chunk)
+static void count_births_back(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+			      uint32_t count)
 {
-	uint32_t i;
+	uint64_t *word = gyre__words(slab) + cell, *end = word + count;
 
-	for (i = 0; i < chunk->count; i += 2) {
-		char *object = (char *)chunk->entries[i];
-		struct gyre__slab *slab = gyre__slab_of(object);
-		uintptr_t n;
-
-		for (n = chunk->entries[i + 1]; n > 0; n--, object += slab->shape.cell_bytes) {
-			*gyre__word_of(object) &= ~GYRE_TRACE;
-			gyre__decrement(c, object);
-		}
+	for (; word < end; word++, cell++) {
+		*word &= ~GYRE_TRACE;
+		gyre__decrement(c, gyre__cell(slab, cell));
 	}
 }
 
-static void count_up(struct gyre__collector *c, const struct gyre__chunk *chain)
+void gyre__recycler_meet(struct gyre__collector *c, void *object, const uint64_t *word)
 {
-	uint32_t i;
-
-	for (; chain != NULL; chain = chain->next)
-		for (i = 0; i < chain->count; i++)
-			gyre__increment(c, (void *)chain->entries[i]);
+	/* Its birth will be added to the count. */
+	(void)c, (void)object, (void)word;
 }
 
 /* What was counted up goes back to mutators; what is to be counted down waits an epoch. */
@@ -73,14 +55,10 @@ static void turn_over(struct gyre__collector *c)
 
 void gyre__recycler_apply(struct gyre__collector *c)
 {
-	const struct gyre__chunk *chunk;
-
-	gyre__each_snapshot(c, count_up);
-	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next)
-		count_births(c, chunk);
+	gyre__count_snapshots(c);
+	gyre__each_run(c, c->births_now, count_births);
 	gyre__count_journal(c, c->journal_now);
-	for (chunk = c->births_before; chunk != NULL; chunk = chunk->next)
-		count_births_back(c, chunk);
+	gyre__each_run(c, c->births_before, count_births_back);
 	gyre__count_journal_back(c, GYRE_TWIN(decrements_at_once) ? c->journal_now :
 								    c->journal_before);
 	gyre__count_snapshots_back(c);

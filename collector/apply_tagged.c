@@ -41,7 +41,7 @@ static void reach(struct gyre__collector *c, void *object, struct gyre__slab *sl
 {
 	uint32_t cell = gyre__cell_index(slab, object);
 
-	gyre__young(slab)[cell / 64] &= ~((uint64_t)1 << cell % 64);
+	gyre__bits_clear(gyre__young(slab), cell, cell + 1);
 	*gyre__word_of(object) |= GYRE_BORN | GYRE_PENDING;
 	gyre__counter_add(&c->heap->counted.newborns_counted, 1);
 	if (!gyre__vector_push(&c->tagged.reached, object))
@@ -55,12 +55,10 @@ static bool is_young(const struct gyre__slab *slab, const void *object)
 	return gyre__young(slab)[cell / 64] >> cell % 64 & 1;
 }
 
-void gyre__meet(struct gyre__collector *c, void *object, const uint64_t *word)
+void gyre__tagged_meet(struct gyre__collector *c, void *object, const uint64_t *word)
 {
 	struct gyre__slab *slab = gyre__slab_of(object);
 
-	if (c->heap->engine != &gyre__tagged)
-		return;
 	if (is_young(slab, object))
 		reach(c, object, slab);
 	else if (*word == 0 && !gyre__vector_push(&c->tagged.early, object))
@@ -92,43 +90,11 @@ static void hold_slabs(struct gyre__collector *c)
 	}
 }
 
-static void mark_births(struct gyre__collector *c)
+static void mark_births(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+			uint32_t count)
 {
-	struct gyre__collector_counters *counted = &c->heap->counted;
-	const struct gyre__chunk *chunk;
-	uint32_t i;
-
-	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
-		for (i = 0; i < chunk->count; i += 2) {
-			const void *first = (const void *)chunk->entries[i];
-			struct gyre__slab *slab = gyre__slab_of(first);
-			uint32_t cell = gyre__cell_index(slab, first);
-			uint32_t count = (uint32_t)chunk->entries[i + 1];
-
-			gyre__bits_set(gyre__young(slab), cell, cell + count);
-			gyre__counter_add(&counted->objects_allocated, count);
-			gyre__counter_add(&counted->bytes_allocated,
-					  count * gyre__cell_bytes(slab));
-		}
-	}
-}
-
-/* Calls visit for each newborn cell of the epoch. */
-static void each_newborn(struct gyre__collector *c,
-			 void (*visit)(struct gyre__collector *c, void *object))
-{
-	const struct gyre__chunk *chunk;
-	uint32_t i, n;
-
-	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
-		for (i = 0; i < chunk->count; i += 2) {
-			struct gyre__slab *slab = gyre__slab_of((void *)chunk->entries[i]);
-			uint32_t cell = gyre__cell_index(slab, (void *)chunk->entries[i]);
-
-			for (n = 0; n < chunk->entries[i + 1]; n++)
-				visit(c, gyre__cell(slab, cell + n));
-		}
-	}
+	gyre__bits_set(gyre__young(slab), cell, cell + count);
+	gyre__count_allocated(c, slab, count);
 }
 
 /* A newborn that was counted before its epoch: it is reached. It may have been counted down since,
@@ -146,6 +112,13 @@ static void reach_early(struct gyre__collector *c, void *object)
 		gyre__suspect(c, object, word);
 }
 
+static void reach_early_in(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+			   uint32_t count)
+{
+	while (count-- > 0)
+		reach_early(c, gyre__cell(slab, cell++));
+}
+
 static void meet_early(struct gyre__collector *c)
 {
 	struct gyre__vector *early = &c->tagged.early;
@@ -155,17 +128,8 @@ static void meet_early(struct gyre__collector *c)
 		reach_early(c, early->items[i]);
 	gyre__vector_reset(early);
 	if (c->tagged.early_lost && !GYRE_TWIN(lost_forgotten))
-		each_newborn(c, reach_early);
+		gyre__each_run(c, c->births_now, reach_early_in);
 	c->tagged.early_lost = false;
-}
-
-static void count_up(struct gyre__collector *c, const struct gyre__chunk *chain)
-{
-	uint32_t i;
-
-	for (; chain != NULL; chain = chain->next)
-		for (i = 0; i < chain->count; i++)
-			gyre__increment(c, (void *)chain->entries[i]);
 }
 
 /* Replaces the slot of each entry by what it holds in the view; or the whole entry by nothing. */
@@ -248,6 +212,13 @@ static void scan(struct gyre__collector *c, void *object)
 	gyre__each_read(c, object, GYRE_READ_AND_CLEAN, count_child, c);
 }
 
+static void scan_in(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+		    uint32_t count)
+{
+	while (count-- > 0)
+		scan(c, gyre__cell(slab, cell++));
+}
+
 /* Counts the references of newborns that were reached, and of those that they reach. */
 static void scan_reached(struct gyre__collector *c)
 {
@@ -259,25 +230,9 @@ static void scan_reached(struct gyre__collector *c)
 		if (!t->reached_lost || GYRE_TWIN(lost_forgotten))
 			break;
 		t->reached_lost = false;
-		each_newborn(c, scan);
+		gyre__each_run(c, c->births_now, scan_in);
 	} while (t->reached.count > 0 || t->reached_lost);
 	gyre__vector_reset(&t->reached);
-}
-
-static void free_unreached(struct gyre__collector *c)
-{
-	const struct gyre__chunk *chunk;
-	uint32_t i;
-
-	for (chunk = c->births_now; chunk != NULL; chunk = chunk->next) {
-		for (i = 0; i < chunk->count; i += 2) {
-			struct gyre__slab *slab = gyre__slab_of((void *)chunk->entries[i]);
-
-			gyre__free_young(c, slab,
-					 gyre__cell_index(slab, (void *)chunk->entries[i]),
-					 (uint32_t)chunk->entries[i + 1]);
-		}
-	}
 }
 
 static void turn_over(struct gyre__collector *c)
@@ -298,11 +253,11 @@ void gyre__tagged_apply(struct gyre__collector *c)
 	c->tagged.open = gyre__tag(phase / GYRE_TAGGED_HANDSHAKES);
 	gyre__view_begin(c);
 	hold_slabs(c);
-	mark_births(c);
+	gyre__each_run(c, c->births_now, mark_births);
 	meet_early(c);
 	if (GYRE_TWIN(decrements_first))
 		count_entries_back(c);
-	gyre__each_snapshot(c, count_up);
+	gyre__count_snapshots(c);
 	gyre__count_journal(c, c->journal_now);
 	count_entries(c);
 	scan_reached(c);
@@ -311,6 +266,6 @@ void gyre__tagged_apply(struct gyre__collector *c)
 	if (!GYRE_TWIN(decrements_first))
 		count_entries_back(c);
 	gyre__count_snapshots_back(c);
-	free_unreached(c);
+	gyre__each_run(c, c->births_now, gyre__free_young);
 	turn_over(c);
 }

@@ -132,13 +132,12 @@ struct gyre__collector {
 
 /* epoch.c */
 void gyre__epoch_turn(struct gyre__collector *c);
-/* Calls visit for each snapshot chain that the last boundary brought. */
-void gyre__each_snapshot(struct gyre__collector *c,
-			 void (*visit)(struct gyre__collector *c, const struct gyre__chunk *chain));
 
 /* apply_recycler.c, apply_tagged.c: an epoch is applied to the counts. */
 void gyre__recycler_apply(struct gyre__collector *c);
+void gyre__recycler_meet(struct gyre__collector *c, void *object, const uint64_t *word);
 void gyre__tagged_apply(struct gyre__collector *c);
+void gyre__tagged_meet(struct gyre__collector *c, void *object, const uint64_t *word);
 
 /* view.c */
 /* What the open journals hold is forgotten: a new epoch is open. */
@@ -150,12 +149,19 @@ void *gyre__view_look_up(struct gyre__collector *c, const gyre_ref *slot);
 /* count.c */
 void gyre__increment(struct gyre__collector *c, void *object);
 void gyre__decrement(struct gyre__collector *c, void *object);
-/* Applies the increments, or the decrements, of a journal; takes a chain of snapshots back. */
+/* Applies the increments, or the decrements, of a journal; counts the snapshots that the last
+ * boundary brought; takes those of the one before back. */
 void gyre__count_journal(struct gyre__collector *c, const struct gyre__chunk *chain);
 void gyre__count_journal_back(struct gyre__collector *c, const struct gyre__chunk *chain);
+void gyre__count_snapshots(struct gyre__collector *c);
 void gyre__count_snapshots_back(struct gyre__collector *c);
-/* An object that was not counted so far is about to be: engine tagged. */
-void gyre__meet(struct gyre__collector *c, void *object, const uint64_t *word);
+/* Adds newborns to the statistics. */
+void gyre__count_allocated(struct gyre__collector *c, const struct gyre__slab *slab,
+			   uint32_t count);
+/* Calls visit for each run of newborns in a chain of births: count cells of slab, from cell on. */
+void gyre__each_run(struct gyre__collector *c, const struct gyre__chunk *chain,
+		    void (*visit)(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+				  uint32_t count));
 /* Counts 0 without being released yet: a member of a set that was refused. */
 void gyre__release(struct gyre__collector *c, void *object, uint64_t *word);
 /* Gives up the references of all released objects, and of what that releases. */

@@ -9,6 +9,7 @@
  * ORANGE: the set it hits is refused.
  */
 #include "edge.h"
+#include "engine.h"
 #include "twin.h"
 
 /* Entries between the fetch of a word and its use. */
@@ -36,7 +37,7 @@ void gyre__increment(struct gyre__collector *c, void *object)
 
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
 	if (__builtin_expect(!(*word & GYRE_BORN), 0))
-		gyre__meet(c, object, word);
+		c->heap->engine->meet(c, object, word);
 	*word &= ~GYRE_ORANGE;
 	if (__builtin_expect(gyre__rc(*word) < GYRE_COUNT_MAX, 1))
 		*word += GYRE_RC_ONE;
@@ -119,6 +120,50 @@ void gyre__count_journal_back(struct gyre__collector *c, const struct gyre__chun
 			if (chain->entries[i] & GYRE_DECREMENT)
 				gyre__decrement(c, (void *)(chain->entries[i] & ~GYRE_DECREMENT));
 		}
+	}
+}
+
+void gyre__each_run(struct gyre__collector *c, const struct gyre__chunk *chain,
+		    void (*visit)(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+				  uint32_t count))
+{
+	uint32_t i;
+
+	for (; chain != NULL; chain = chain->next) {
+		for (i = 0; i < chain->count; i += 2) {
+			const void *first = (const void *)chain->entries[i];
+			struct gyre__slab *slab = gyre__slab_of(first);
+
+			visit(c, slab, gyre__cell_index(slab, first),
+			      (uint32_t)chain->entries[i + 1]);
+		}
+	}
+}
+
+void gyre__count_allocated(struct gyre__collector *c, const struct gyre__slab *slab, uint32_t count)
+{
+	gyre__counter_add(&c->heap->counted.objects_allocated, count);
+	gyre__counter_add(&c->heap->counted.bytes_allocated, count * gyre__cell_bytes(slab));
+}
+
+static void count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain)
+{
+	uint32_t i;
+
+	for (; chain != NULL; chain = chain->next)
+		for (i = 0; i < chain->count; i++)
+			gyre__increment(c, (void *)chain->entries[i]);
+}
+
+void gyre__count_snapshots(struct gyre__collector *c)
+{
+	struct gyre_mutator *m;
+
+	count_snapshot(c, c->snapshots_left);
+	for (m = gyre__mutators(c->heap); m != NULL; m = m->next) {
+		if (m->snapshot_new)
+			count_snapshot(c, m->snapshot);
+		m->snapshot_new = false;
 	}
 }
 

@@ -160,19 +160,6 @@ static void change_snapshot(struct gyre__collector *c, struct gyre_mutator *m,
 	m->snapshot_new = snapshot != NULL;
 }
 
-void gyre__each_snapshot(struct gyre__collector *c,
-			 void (*visit)(struct gyre__collector *c, const struct gyre__chunk *chain))
-{
-	struct gyre_mutator *m;
-
-	visit(c, c->snapshots_left);
-	for (m = gyre__mutators(c->heap); m != NULL; m = m->next) {
-		if (m->snapshot_new)
-			visit(c, m->snapshot);
-		m->snapshot_new = false;
-	}
-}
-
 static void return_empties(struct gyre__collector *c, struct gyre_mutator *m, size_t count)
 {
 	while (count-- > 0 && c->empties != NULL) {

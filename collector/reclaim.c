@@ -19,9 +19,23 @@
 #define EMPTIES_KEPT 512
 #define EMPTIES_SHARE 32
 
-/* The slab has freed cells. */
-static void touch(struct gyre__collector *c, struct gyre__slab *slab)
+/* The object is no more; its cell waits to be handed over. */
+static void vacate(struct gyre__collector *c, struct gyre__slab *slab, void *object)
 {
+	GYRE_FREEING(object);
+	if (slab->class == NULL)
+		return;
+	if (c->heap->options.flags & GYRE_POISON)
+		gyre__poison_fill(object, slab->shape.cell_bytes);
+	GYRE_ASAN_POISON(object, slab->shape.cell_bytes);
+}
+
+/* The slab has count more cells that were freed. */
+static void count_freed(struct gyre__collector *c, struct gyre__slab *slab, uint32_t count)
+{
+	gyre__counter_add(&c->heap->counted.objects_reclaimed, count);
+	gyre__counter_add(&c->heap->counted.bytes_reclaimed, count * gyre__cell_bytes(slab));
+	slab->freed_count += count;
 	if (slab->is_touched)
 		return;
 	slab->is_touched = 1;
@@ -31,43 +45,29 @@ static void touch(struct gyre__collector *c, struct gyre__slab *slab)
 
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 {
-	struct gyre__collector_counters *counted = &c->heap->counted;
 	struct gyre__slab *slab = gyre__slab_of(object);
 	uint32_t cell = gyre__cell_index(slab, object);
 
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
-	GYRE_FREEING(object);
+	vacate(c, slab, object);
 	*word = 0;
-	gyre__counter_add(&counted->objects_reclaimed, 1);
-	gyre__counter_add(&counted->bytes_reclaimed, gyre__cell_bytes(slab));
-	if (slab->class != NULL) {
-		if (c->heap->options.flags & GYRE_POISON)
-			gyre__poison_fill(object, slab->shape.cell_bytes);
-		GYRE_ASAN_POISON(object, slab->shape.cell_bytes);
-	}
-	gyre__freed(slab)[cell / 64] |= (uint64_t)1 << cell % 64;
-	slab->freed_count++;
-	touch(c, slab);
+	gyre__bits_set(gyre__freed(slab), cell, cell + 1);
+	count_freed(c, slab, 1);
 }
 
-/* What freeing does to each cell, where there is anything to do: in the simulation, for
+/* Vacates the cells of a word of a bitmap, where that does anything: in the simulation, for
  * AddressSanitizer, and in a heap with poison. */
-static void vacate(struct gyre__collector *c, struct gyre__slab *slab, uint32_t first,
-		   uint64_t cells)
+static void vacate_cells(struct gyre__collector *c, struct gyre__slab *slab, uint32_t first,
+			 uint64_t cells)
 {
-	bool poison = c->heap->options.flags & GYRE_POISON && slab->class != NULL;
-
-	if (!poison && !GYRE_FREEING_MATTERS && !GYRE_ASAN_MATTERS && !GYRE_CHECKED)
+	if (!(c->heap->options.flags & GYRE_POISON) && !GYRE_FREEING_MATTERS &&
+	    !GYRE_ASAN_MATTERS && !GYRE_CHECKED)
 		return;
 	for (; cells != 0; cells &= cells - 1) {
 		void *object = gyre__cell(slab, first + (uint32_t)__builtin_ctzll(cells));
 
 		GYRE_ASSERT(*gyre__word_of(object) == 0);
-		GYRE_FREEING(object);
-		if (poison)
-			gyre__poison_fill(object, slab->shape.cell_bytes);
-		if (slab->class != NULL)
-			GYRE_ASAN_POISON(object, slab->shape.cell_bytes);
+		vacate(c, slab, object);
 	}
 }
 
@@ -80,17 +80,13 @@ void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32
 	for (at = cell / 64; at * 64 < cell + count; at++) {
 		uint64_t cells = young[at] & gyre__bits_mask(at, cell, cell + count);
 
-		vacate(c, slab, at * 64, cells);
+		vacate_cells(c, slab, at * 64, cells);
 		young[at] ^= cells;
 		freed[at] |= cells;
 		dead += (uint32_t)__builtin_popcountll(cells);
 	}
-	if (dead == 0)
-		return;
-	slab->freed_count += dead;
-	touch(c, slab);
-	gyre__counter_add(&c->heap->counted.objects_reclaimed, dead);
-	gyre__counter_add(&c->heap->counted.bytes_reclaimed, dead * gyre__cell_bytes(slab));
+	if (dead > 0)
+		count_freed(c, slab, dead);
 }
 
 void gyre__unlisted(struct gyre__collector *c, void *object, uint64_t *word)

@@ -35,10 +35,6 @@ struct gyre__engine {
 	enum gyre_status (*put)(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 	enum gyre_status (*compare_exchange)(struct gyre_mutator *m, gyre_ref *slot,
 					     uintptr_t *expected, uintptr_t value);
-	enum gyre_status (*copy)(struct gyre_mutator *m, gyre_ref *target, const gyre_ref *source,
-				 size_t count);
-	enum gyre_status (*fill)(struct gyre_mutator *m, gyre_ref *slots, size_t count,
-				 uintptr_t value);
 	/* Spare chunks that so many writes may take. */
 	size_t (*needs)(const struct gyre_mutator *m, size_t writes);
 
@@ -53,6 +49,9 @@ struct gyre__engine {
 	void (*apply)(struct gyre__collector *c);
 	/* Writes of a slot in an epoch are journalled once: a longer epoch has fewer entries. */
 	bool coalesces;
+	/* An object whose birth was not counted is about to be counted up; word is its collector
+	 * word. */
+	void (*meet)(struct gyre__collector *c, void *object, const uint64_t *word);
 	/* Sets are judged in the epoch in which they were found, or after the next boundary. */
 	bool judges_at_once;
 };
@@ -65,10 +64,6 @@ enum gyre_status gyre__recycler_exchange(struct gyre_mutator *m, gyre_ref *slot,
 enum gyre_status gyre__recycler_put(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 enum gyre_status gyre__recycler_compare_exchange(struct gyre_mutator *m, gyre_ref *slot,
 						 uintptr_t *expected, uintptr_t value);
-enum gyre_status gyre__recycler_copy(struct gyre_mutator *m, gyre_ref *target,
-				     const gyre_ref *source, size_t count);
-enum gyre_status gyre__recycler_fill(struct gyre_mutator *m, gyre_ref *slots, size_t count,
-				     uintptr_t value);
 size_t gyre__recycler_needs(const struct gyre_mutator *m, size_t writes);
 void gyre__recycler_enter(struct gyre_mutator *m, uint64_t phase);
 bool gyre__recycler_handshake(struct gyre_mutator *m, uint64_t phase);
@@ -78,10 +73,6 @@ enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, u
 enum gyre_status gyre__tagged_put(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 enum gyre_status gyre__tagged_compare_exchange(struct gyre_mutator *m, gyre_ref *slot,
 					       uintptr_t *expected, uintptr_t value);
-enum gyre_status gyre__tagged_copy(struct gyre_mutator *m, gyre_ref *target, const gyre_ref *source,
-				   size_t count);
-enum gyre_status gyre__tagged_fill(struct gyre_mutator *m, gyre_ref *slots, size_t count,
-				   uintptr_t value);
 size_t gyre__tagged_needs(const struct gyre_mutator *m, size_t writes);
 void gyre__tagged_enter(struct gyre_mutator *m, uint64_t phase);
 bool gyre__tagged_handshake(struct gyre_mutator *m, uint64_t phase);

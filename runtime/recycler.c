@@ -88,35 +88,6 @@ enum gyre_status gyre__recycler_compare_exchange(struct gyre_mutator *m, gyre_re
 	return GYRE_OK;
 }
 
-enum gyre_status gyre__recycler_copy(struct gyre_mutator *m, gyre_ref *target,
-				     const gyre_ref *source, size_t count)
-{
-	size_t i;
-
-	if (!reserve(m, count))
-		return gyre__refuse(m);
-	for (i = 0; i < count; i++) {
-		/* Away from the overlap, as memmove does. */
-		size_t at = target > source ? count - 1 - i : i;
-		uintptr_t value = (uintptr_t)gyre_load(&source[at]);
-
-		record(m, swap(&target[at], value), value);
-	}
-	return GYRE_OK;
-}
-
-enum gyre_status gyre__recycler_fill(struct gyre_mutator *m, gyre_ref *slots, size_t count,
-				     uintptr_t value)
-{
-	size_t i;
-
-	if (!reserve(m, count))
-		return gyre__refuse(m);
-	for (i = 0; i < count; i++)
-		record(m, swap(&slots[i], value), value);
-	return GYRE_OK;
-}
-
 void gyre__recycler_enter(struct gyre_mutator *m, uint64_t phase)
 {
 	(void)phase;

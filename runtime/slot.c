@@ -84,9 +84,27 @@ static bool too_many(size_t count)
 	return count > SIZE_MAX / (4 * sizeof(gyre_ref));
 }
 
+/* All at once, so that a call that fails has stored nothing. */
+static bool reserve(struct gyre_mutator *m, size_t writes)
+{
+	return gyre__spare_reserve(m, m->heap->engine->needs(m, writes));
+}
+
+static void write_reserved(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value)
+{
+	enum gyre_status status;
+	uintptr_t old;
+
+	status = m->heap->engine->exchange(m, slot, value, &old);
+	GYRE_ASSERT(status == GYRE_OK);
+	(void)status;
+}
+
 enum gyre_status gyre_array_copy(struct gyre_mutator *m, gyre_ref *target, const gyre_ref *source,
 				 size_t count)
 {
+	size_t i;
+
 	if (too_many(count) || (count > 0 && (!target || !source)))
 		return GYRE_INVALID;
 	if (count == 0)
@@ -94,12 +112,22 @@ enum gyre_status gyre_array_copy(struct gyre_mutator *m, gyre_ref *target, const
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
 	gyre__check_mutator(m, "gyre_array_copy");
-	return m->heap->engine->copy(m, target, source, count);
+	if (!reserve(m, count))
+		return gyre__refuse(m);
+	for (i = 0; i < count; i++) {
+		/* Away from the overlap, as memmove does. */
+		size_t at = target > source ? count - 1 - i : i;
+
+		write_reserved(m, &target[at], (uintptr_t)gyre_load(&source[at]));
+	}
+	return GYRE_OK;
 }
 
 enum gyre_status gyre_array_fill(struct gyre_mutator *m, gyre_ref *slots, size_t count,
 				 const void *value)
 {
+	size_t i;
+
 	if (too_many(count) || (count > 0 && !slots))
 		return GYRE_INVALID;
 	if (count == 0)
@@ -108,5 +136,9 @@ enum gyre_status gyre_array_fill(struct gyre_mutator *m, gyre_ref *slots, size_t
 		return GYRE_FROZEN;
 	gyre__check_mutator(m, "gyre_array_fill");
 	gyre__check_value(m, value, "gyre_array_fill");
-	return m->heap->engine->fill(m, slots, count, (uintptr_t)value);
+	if (!reserve(m, count))
+		return gyre__refuse(m);
+	for (i = 0; i < count; i++)
+		write_reserved(m, &slots[i], (uintptr_t)value);
+	return GYRE_OK;
 }

@@ -231,34 +231,6 @@ enum gyre_status gyre__tagged_compare_exchange(struct gyre_mutator *m, gyre_ref 
 	return GYRE_OK;
 }
 
-enum gyre_status gyre__tagged_copy(struct gyre_mutator *m, gyre_ref *target, const gyre_ref *source,
-				   size_t count)
-{
-	size_t i;
-
-	if (!reserve(m, count))
-		return gyre__refuse(m);
-	for (i = 0; i < count; i++) {
-		/* Away from the overlap, as memmove does. */
-		size_t at = target > source ? count - 1 - i : i;
-
-		swap(m, &target[at], (uintptr_t)gyre_load(&source[at]));
-	}
-	return GYRE_OK;
-}
-
-enum gyre_status gyre__tagged_fill(struct gyre_mutator *m, gyre_ref *slots, size_t count,
-				   uintptr_t value)
-{
-	size_t i;
-
-	if (!reserve(m, count))
-		return gyre__refuse(m);
-	for (i = 0; i < count; i++)
-		swap(m, &slots[i], value);
-	return GYRE_OK;
-}
-
 void gyre__tagged_enter(struct gyre_mutator *m, uint64_t phase)
 {
 	unsigned step = phase % GYRE_TAGGED_HANDSHAKES;

@@ -26,6 +26,15 @@ static void begin(void)
 	working = 0;
 }
 
+/* Two that work, and one that straggles until they are done. */
+static void start_two(void (*work)(void *), void (*straggler)(void *))
+{
+	working = 2;
+	sim_start("a", work, NULL);
+	sim_start("b", work, NULL);
+	sim_start("straggler", straggler, NULL);
+}
+
 static gyre_ref *holder_slot(unsigned i)
 {
 	return sim_slot(sim_root_get(HOLDER), i);
@@ -253,10 +262,7 @@ static void newborn_straggler(void *unused)
 static void newborns(void)
 {
 	begin();
-	working = 2;
-	sim_start("a", newborn_maker, NULL);
-	sim_start("b", newborn_maker, NULL);
-	sim_start("straggler", newborn_straggler, NULL);
+	start_two(newborn_maker, newborn_straggler);
 	sim_end();
 }
 
@@ -294,10 +300,7 @@ static void comer(void *unused)
 static void comers(void)
 {
 	begin();
-	working = 2;
-	sim_start("a", comer, NULL);
-	sim_start("b", comer, NULL);
-	sim_start("straggler", slot_straggler, NULL);
+	start_two(comer, slot_straggler);
 	sim_end();
 }
 
@@ -540,10 +543,7 @@ static void kinds(void)
 	for (kind = 0; kind < 2; kind++)
 		sim_root_set(kind, new_of_kind(kind));
 	sim_park();
-	working = 2;
-	sim_start("a", kind_writer, NULL);
-	sim_start("b", kind_writer, NULL);
-	sim_start("straggler", kind_straggler, NULL);
+	start_two(kind_writer, kind_straggler);
 	sim_end();
 }
 

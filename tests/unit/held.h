@@ -50,6 +50,22 @@ static inline uint64_t held_word(const void *object)
 	return *gyre__word_of(object);
 }
 
+enum { HELD_PLACES = 4 };
+
+/* The list has room for so many items and no more; the list as it was. It lies in an array: the
+ * system, asked to make that larger, refuses as it refuses for want of memory, because it is no
+ * mapping. One list at a time has room. */
+static inline struct gyre__vector held_cramp(struct gyre__vector *list, size_t room)
+{
+	static void *place[HELD_PLACES];
+	struct gyre__vector before = *list;
+
+	expect(room <= HELD_PLACES && before.count == 0);
+	*list = (struct gyre__vector){ .items = place, .room = room };
+	expect(!gyre__vector_reserve(list, room + 1));
+	return before;
+}
+
 /* Stores into a slot without a word to any journal: the caller changes the counts. The slot of a
  * root stays marked as one; other slots are clean, as no mutator writes. */
 static inline void held_store(gyre_ref *slot, const void *value)

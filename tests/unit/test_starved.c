@@ -3,24 +3,8 @@
  * test_starved.c: the collector's lists cannot grow. Nothing is freed that lives, nothing that is
  * garbage is lost: what has no place is left to a pass that comes when there is memory. The
  * collector is held and the test does its steps. Main thread only.
- *
- * A list is cramped by putting it into an array of the test's: the system, asked to make that
- * larger, refuses as it refuses for want of memory, because it is no mapping.
  */
 #include "held.h"
-
-static void *place[4];
-
-/* The list has room for so many items and no more; the list as it was. */
-static struct gyre__vector cramp(struct gyre__vector *list, size_t room)
-{
-	struct gyre__vector before = *list;
-
-	expect(room <= LENGTH(place) && before.count == 0);
-	*list = (struct gyre__vector){ .items = place, .room = room };
-	expect(!gyre__vector_reserve(list, room + 1));
-	return before;
-}
 
 /* A ring of 3 that only a root holds, all counted; then the root is gone. */
 struct ring {
@@ -74,7 +58,7 @@ static void candidates_without_a_place(void **state)
 
 	ring_make(w, &r);
 	c = held_begin(w);
-	young = cramp(&c->young, 0);
+	young = held_cramp(&c->young, 0);
 	left = c->far.left;
 	ring_cut(c, &r);
 	expect(ring_candidate(&r));
@@ -107,7 +91,7 @@ static void near_pass_without_room(void **state)
 		{
 			struct gyre__vector *cramped[] = { &c->visited, &c->stack, &c->members };
 
-			before = cramp(cramped[lists], 0);
+			before = held_cramp(cramped[lists], 0);
 			gyre__near_pass(c);
 			*cramped[lists] = before;
 		}
@@ -134,7 +118,7 @@ static void near_trial_with_room_for_one(void **state)
 	c = held_begin(w);
 	ring_cut(c, &r);
 	gyre__near_pass(c);
-	before = cramp(&c->visited, 1);
+	before = held_cramp(&c->visited, 1);
 	gyre__near_pass(c);
 	c->visited = before;
 	expect_equal(c->sets_count, 0);
@@ -160,7 +144,7 @@ static void far_pass_without_room(void **state)
 		c = held_begin(w);
 		ring_cut(c, &r);
 		list = step < 2 ? &c->far.visited : &c->far.black;
-		before = cramp(list, step == 1);
+		before = held_cramp(list, step == 1);
 		gyre__far_begin(c);
 		while (c->far.phase != GYRE_FAR_IDLE)
 			gyre__far_slice(c);
@@ -196,7 +180,7 @@ static void gathering_without_room(void **state)
 		*gyre__word_of(r.n[0]) -= GYRE_RC_ONE;
 		for (size_t i = 0; i < LENGTH(r.n); i++)
 			*gyre__word_of(r.n[i]) |= GYRE_GRAY;
-		before = cramp(&c->members, room);
+		before = held_cramp(&c->members, room);
 		expect_equal(gyre__set_gather(c, r.n[0], 0), 0);
 		expect_equal(c->members.count, 0);
 		c->members = before;
@@ -225,7 +209,7 @@ static void refusing_without_room(void **state)
 		*gyre__word_of(r.n[i]) |= GYRE_GRAY;
 	expect_equal(gyre__set_gather(c, r.n[0], 0), 3);
 	gyre__sets_prepare(c);
-	stack = cramp(&c->stack, 0);
+	stack = held_cramp(&c->stack, 0);
 	gyre__judge(c); /* the root is an outside reference */
 	c->stack = stack;
 	expect(ring_candidate(&r));

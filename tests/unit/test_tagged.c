@@ -63,21 +63,29 @@ static void visit_two(const void *object, size_t size, gyre_visit_fn visit, void
 	visit(arg, &n->right);
 }
 
-/* All slots that a cell has room for, not only those that were asked for. */
-static void slots_are_born_tagged(void **state)
+/* Nodes whose slots only a callback knows. */
+static const struct gyre_type *register_traced(struct world *w)
 {
 	struct gyre_type_desc desc = { .size = sizeof(desc),
 				       .name = "traced",
 				       .object_bytes = sizeof(struct node),
 				       .object_align = 8,
 				       .trace = visit_two };
-	struct world *w = (struct world *)*state;
 	const struct gyre_type *traced;
+
+	expect_ok(gyre_type_register(w->heap, &desc, &traced));
+	return traced;
+}
+
+/* All slots that a cell has room for, not only those that were asked for. */
+static void slots_are_born_tagged(void **state)
+{
+	struct world *w = (struct world *)*state;
+	const struct gyre_type *traced = register_traced(w);
 	struct refs *r, *large;
 	struct node *n, *t;
 	size_t slots;
 
-	expect_ok(gyre_type_register(w->heap, &desc, &traced));
 	turn_hold(w);
 	n = node_new(w, w->m, 1);
 	expect_equal(atomic_load(&n->left.word), w->m->tag);
@@ -108,18 +116,12 @@ static void slots_are_born_tagged(void **state)
 /* Their entries are dropped, as the scan of a newborn reads all its slots. */
 static void newborns_with_entries_are_counted_once(void **state)
 {
-	struct gyre_type_desc desc = { .size = sizeof(desc),
-				       .name = "traced",
-				       .object_bytes = sizeof(struct node),
-				       .object_align = 8,
-				       .trace = visit_two };
 	struct world *w = (struct world *)*state;
-	const struct gyre_type *traced;
+	const struct gyre_type *traced = register_traced(w);
 	struct gyre_root roots[2];
 	struct node *n, *t, *lost;
 	struct refs *large;
 
-	expect_ok(gyre_type_register(w->heap, &desc, &traced));
 	turn_hold(w);
 	n = node_new(w, w->m, 1);
 	t = (struct node *)gyre_new(w->m, traced);
@@ -281,19 +283,6 @@ static void unreached_newborns_go_uncounted(void **state)
 	expect_live(w->m, 0);
 }
 
-static void *place[4];
-
-/* The list has room for so many items and no more; the list as it was. */
-static struct gyre__vector cramp(struct gyre__vector *list, size_t room)
-{
-	struct gyre__vector before = *list;
-
-	expect(room <= LENGTH(place) && before.count == 0);
-	*list = (struct gyre__vector){ .items = place, .room = room };
-	expect(!gyre__vector_reserve(list, room + 1));
-	return before;
-}
-
 /* A tree of count nodes, node i below node (i - 1) / 2. */
 static void make_tree(struct world *w, struct gyre_root *root, size_t count)
 {
@@ -329,9 +318,9 @@ static void reached_without_a_stack(void **state)
 {
 	struct world *w = (struct world *)*state;
 
-	for (size_t room = 0; room <= LENGTH(place); room += 2) {
+	for (size_t room = 0; room <= HELD_PLACES; room += 2) {
 		struct gyre__collector *c = turn_hold(w);
-		struct gyre__vector reached = cramp(&c->tagged.reached, room);
+		struct gyre__vector reached = held_cramp(&c->tagged.reached, room);
 		struct gyre_root root;
 
 		make_tree(w, &root, 300);
@@ -357,7 +346,7 @@ static void early_newborns(struct world *w, bool lost, bool kept)
 	struct turn t;
 
 	if (lost)
-		early = cramp(&c->tagged.early, 0);
+		early = held_cramp(&c->tagged.early, 0);
 	turn_switch(&t, w);
 	a = node_new(w, w->m, 1);
 	b = node_new(w, w->m, 2);

@@ -264,37 +264,38 @@ static void a_hasty_write_holds_its_slab(void **state)
 	expect_live(m, 0);
 }
 
-/* Has switched: writes and makes objects in the new epoch, and parks; or leaves. */
-static void run_after_the_switch(struct other *o)
+/* Makes an object and writes, step handshakes of a boundary being done. */
+static void run_at(struct other *o, unsigned step)
 {
 	struct node *n;
 
-	expect_equal(step_of(o->m), 2);
+	expect_equal(step_of(o->m), step);
 	n = node_new(o->w, o->m, 77);
 	expect_ok(gyre_init(o->m, &n->left, o->value));
 	expect_ok(gyre_store(o->m, o->slot, n));
 }
 
+/* Has switched: what it does is of the new epoch. Then it parks; or leaves. */
+static void run_after_the_switch(struct other *o)
+{
+	run_at(o, 2);
+}
+
 static void run_after_the_switch_and_leave(struct other *o)
 {
-	run_after_the_switch(o);
+	run_at(o, 2);
 	leave(o);
 }
 
 /* Between the first and the second. */
 static void run_in_the_window(struct other *o)
 {
-	struct node *n;
-
-	expect_equal(step_of(o->m), 1);
-	n = node_new(o->w, o->m, 77);
-	expect_ok(gyre_init(o->m, &n->left, o->value));
-	expect_ok(gyre_store(o->m, o->slot, n));
+	run_at(o, 1);
 }
 
 static void run_in_the_window_and_leave(struct other *o)
 {
-	run_in_the_window(o);
+	run_at(o, 1);
 	leave(o);
 }
 
