@@ -125,7 +125,7 @@ struct gyre__collector {
 	uint64_t trimmed_ns;
 	uint64_t idle_ns; /* how long to wait for nothing */
 	struct {
-		uint64_t stretch;       /* of epoch_ns */
+		uint64_t interval_ns;   /* between two boundaries, as it is now */
 		uint64_t entries, dead; /* up to the last epoch */
 	} pace;
 };
@@ -215,7 +215,8 @@ void gyre__publish_lag(struct gyre__collector *c);
 uint64_t gyre__surviving_bytes(const struct gyre__collector *c);
 bool gyre__work_pending(const struct gyre__collector *c);
 void gyre__wait_for_work(struct gyre__collector *c);
-void gyre__pace_adapt(struct gyre__collector *c);
+/* took_ns: CPU time that the epoch took to process, the far pass apart. */
+void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns);
 
 /* loop.c */
 void gyre__cycle(struct gyre__collector *c);

@@ -46,10 +46,22 @@ static void judge(struct gyre__collector *c)
 	gyre__sets_prepare(c);
 }
 
+/* Begins a far pass if one is due, or goes on with it; the CPU time that it took. */
+static uint64_t far_part(struct gyre__collector *c)
+{
+	uint64_t start = gyre__cpu_ns();
+
+	if (gyre__far_due(c))
+		gyre__far_begin(c);
+	gyre__far_slice(c);
+	gyre__publish_lag(c);
+	return gyre__cpu_ns() - start;
+}
+
 void gyre__cycle(struct gyre__collector *c)
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
-	uint64_t at;
+	uint64_t at, cpu, far_cpu;
 	bool untraced = c->untraced;
 
 	c->allocated_at[gyre__counter_get(&counted->epochs) % GYRE_YOUNG_EPOCHS] =
@@ -70,10 +82,7 @@ void gyre__cycle(struct gyre__collector *c)
 	if (!c->thorough)
 		gyre__near_pass(c);
 	lap(&at, &counted->near_ns);
-	if (gyre__far_due(c))
-		gyre__far_begin(c);
-	gyre__far_slice(c);
-	gyre__publish_lag(c);
+	far_cpu = far_part(c);
 	lap(&at, &counted->far_ns);
 	/* Counts of one view and clean slots prove a set dead: nothing is waited for. */
 	if (c->heap->engine->judges_at_once)
@@ -86,8 +95,9 @@ void gyre__cycle(struct gyre__collector *c)
 	}
 	gyre__flush(c);
 	lap(&at, &counted->flush_ns);
-	gyre__counter_set(&counted->collector_ns, gyre__cpu_ns());
-	gyre__pace_adapt(c);
+	cpu = gyre__cpu_ns();
+	gyre__pace_adapt(c, cpu - gyre__counter_get(&counted->collector_ns) - far_cpu);
+	gyre__counter_set(&counted->collector_ns, cpu);
 }
 
 /* One far pass, and the verdict on all that it finds. */
@@ -198,7 +208,7 @@ static bool init(struct gyre__collector *c)
 
 	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
 	c->idle_ns = c->heap->options.epoch_ns;
-	c->pace.stretch = 1;
+	c->pace.interval_ns = c->heap->options.epoch_ns;
 	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
 	       gyre__event_init(&r->done) && gyre__event_init(&c->watch_event) &&
 	       /* Room that the first passes, and passes without memory, can count on. */

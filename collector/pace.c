@@ -17,11 +17,11 @@
 #define IDLE_NS_MAX 1000000000u
 #define FAR_REST 20
 #define FAR_REST_NS_LEAST 1000000000u
-/* Epochs get longer when one takes more than this part of its time to apply, and less than this
- * part of its entries are deaths; up to so many times epoch_ns. */
-#define STRETCH_FROM 8
+/* An epoch in which less than this part of the entries are deaths is followed by one so many times
+ * as long as it took to process, up to so many times epoch_ns. */
 #define STRETCH_YIELD 8
-#define STRETCH_MAX 64
+#define STRETCH_SPAN 16
+#define STRETCH_MAX 256
 
 static bool asked(const struct gyre__requests *r)
 {
@@ -35,7 +35,7 @@ bool gyre__boundary_due(struct gyre__collector *c)
 	uint64_t volume = atomic_load_explicit(&c->heap->pressure.volume, memory_order_relaxed);
 	bool due;
 
-	if (volume >= o->epoch_bytes || gyre__now_ns() - c->boundary_ns >= o->epoch_ns)
+	if (volume >= o->epoch_bytes || gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
 		return true;
 	gyre__lock_take(&c->requests.lock);
 	due = asked(&c->requests) && !c->thorough;
@@ -95,26 +95,21 @@ bool gyre__work_pending(const struct gyre__collector *c)
 	       c->aged.count > 0 || c->sets_count > 0 || c->far.phase != GYRE_FAR_IDLE;
 }
 
-/* After an epoch: longer ones, if it took a fair part of its own time and little died in it. */
-void gyre__pace_adapt(struct gyre__collector *c)
+/* After an epoch: the length of the next, by what this one cost, if little died in it. */
+void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
 	uint64_t entries = gyre__counter_get(&counted->journal_entries) - c->pace.entries;
 	uint64_t dead = gyre__counter_get(&counted->objects_reclaimed) - c->pace.dead;
-	uint64_t took = gyre__now_ns() - c->boundary_ns;
-	uint64_t interval = c->pace.stretch * c->heap->options.epoch_ns;
+	uint64_t least = c->heap->options.epoch_ns, interval = STRETCH_SPAN * took_ns;
 
 	c->pace.entries += entries;
 	c->pace.dead += dead;
-	if (!c->heap->engine->coalesces)
-		return;
-	if (took > interval / STRETCH_FROM && dead < entries / STRETCH_YIELD) {
-		if (c->pace.stretch < STRETCH_MAX)
-			c->pace.stretch *= 2;
-	} else if (c->pace.stretch > 1 &&
-		   (dead > entries || took < interval / (4 * STRETCH_FROM))) {
-		c->pace.stretch /= 2;
-	}
+	if (interval > STRETCH_MAX * least)
+		interval = STRETCH_MAX * least;
+	if (!c->heap->engine->coalesces || interval < least || dead >= entries / STRETCH_YIELD)
+		interval = least;
+	c->pace.interval_ns = interval;
 }
 
 void gyre__wait_for_work(struct gyre__collector *c)
@@ -126,8 +121,8 @@ void gyre__wait_for_work(struct gyre__collector *c)
 		c->idle_ns = least;
 	else if (c->idle_ns < IDLE_NS_MAX)
 		c->idle_ns *= 2;
-	if (c->idle_ns < c->pace.stretch * c->heap->options.epoch_ns)
-		c->idle_ns = c->pace.stretch * c->heap->options.epoch_ns;
+	if (c->idle_ns < c->pace.interval_ns)
+		c->idle_ns = c->pace.interval_ns;
 	until = c->boundary_ns + c->idle_ns;
 	gyre__lock_take(&r->lock);
 	while (!asked(r) && now < until) {

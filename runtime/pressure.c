@@ -15,7 +15,7 @@
 
 #define DEBT_FREE 4  /* epochs of debt without a delay */
 #define DEBT_FULL 16 /* epochs of debt with the full delay */
-#define JOURNAL_SHARE 16 /* of its limit, filled: a boundary even of an engine that coalesces */
+#define JOURNAL_SHARE 8 /* of its limit, filled: a boundary even of an engine that coalesces */
 
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 {
