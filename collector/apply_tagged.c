@@ -30,6 +30,8 @@
 
 /* Entries between the fetch of a word and its use. */
 #define AHEAD 12
+/* In the slot of an entry, where EARLY was: what it held is still to be looked up. */
+#define SOUGHT GYRE_ENTRY_EARLY
 
 static inline const gyre_ref *slot_of(uintptr_t entry)
 {
@@ -132,7 +134,26 @@ static void meet_early(struct gyre__collector *c)
 	c->tagged.early_lost = false;
 }
 
-/* Replaces the slot of each entry by what it holds in the view; or the whole entry by nothing. */
+static inline void prefetch_word(uintptr_t object)
+{
+	if (object != 0)
+		__builtin_prefetch(gyre__word_of((const void *)object), 1);
+}
+
+/* Whether the slots of the object with this word are counted, and not by a scan that is to come. */
+static inline bool counts(uint64_t word)
+{
+	if (GYRE_TWIN(newborn_entries))
+		word &= ~GYRE_PENDING;
+	if (GYRE_TWIN(released_entries))
+		word &= ~GYRE_RELEASED;
+	return (word & (GYRE_BORN | GYRE_RELEASED | GYRE_PENDING)) == GYRE_BORN;
+}
+
+/*
+ * Replaces the slot of each entry by what it holds in the view; or the whole entry by nothing. A
+ * slot that the open epoch has written already stays, marked by SOUGHT.
+ */
 static void view_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
 {
 	const struct gyre__slabs *slabs = &c->heap->slabs;
@@ -140,7 +161,7 @@ static void view_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
 
 	for (i = 0; i < chunk->count; i += 2) {
 		const gyre_ref *slot = slot_of(chunk->entries[i]);
-		uint64_t flags = *gyre__word_holding(slabs, slot);
+		void *value;
 
 		if (i + 2 * AHEAD < chunk->count) {
 			const gyre_ref *later = slot_of(chunk->entries[i + 2 * AHEAD]);
@@ -148,31 +169,49 @@ static void view_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
 			__builtin_prefetch(later, 1);
 			__builtin_prefetch(gyre__word_holding(slabs, later));
 		}
-		if (GYRE_TWIN(newborn_entries))
-			flags &= ~GYRE_PENDING;
-		if (GYRE_TWIN(released_entries))
-			flags &= ~GYRE_RELEASED;
-		if ((flags & (GYRE_BORN | GYRE_RELEASED | GYRE_PENDING)) == GYRE_BORN)
-			chunk->entries[i] = (uintptr_t)gyre__read(c, slot, GYRE_READ_AND_CLEAN);
-		else
+		if (!counts(*gyre__word_holding(slabs, slot)))
 			chunk->entries[i] = chunk->entries[i + 1] = 0;
+		else if (gyre__read_now(c, slot, GYRE_READ_AND_CLEAN, &value))
+			chunk->entries[i] = (uintptr_t)value;
+		else
+			chunk->entries[i] = (uintptr_t)slot | SOUGHT;
 	}
 	gyre__counter_add(&c->heap->counted.journal_entries, chunk->count / 2);
 }
 
-static inline void prefetch_word(uintptr_t object)
+static void seek_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
 {
-	if (object != 0)
-		__builtin_prefetch(gyre__word_of((const void *)object), 1);
+	uint32_t i;
+
+	for (i = 0; i < chunk->count; i += 2) {
+		if (i + 2 * AHEAD < chunk->count && chunk->entries[i + 2 * AHEAD] & SOUGHT)
+			gyre__view_prefetch(c, slot_of(chunk->entries[i + 2 * AHEAD]));
+		if (chunk->entries[i] & SOUGHT)
+			chunk->entries[i] = (uintptr_t)gyre__view_look_up(
+				c, slot_of(chunk->entries[i]));
+	}
+}
+
+/*
+ * All slots are cleaned before anything is counted, and only then is looked up what the open epoch
+ * has written: the sooner a slot is clean, the fewer are written before.
+ */
+static void view_all_entries(struct gyre__collector *c)
+{
+	struct gyre__chunk *chunk;
+
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
+		view_entries(c, chunk);
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
+		seek_entries(c, chunk);
 }
 
 static void count_entries(struct gyre__collector *c)
 {
-	struct gyre__chunk *chunk;
+	const struct gyre__chunk *chunk;
 	uint32_t i;
 
 	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
-		view_entries(c, chunk);
 		for (i = 0; i < chunk->count; i += 2) {
 			if (i + 2 * AHEAD < chunk->count)
 				prefetch_word(chunk->entries[i + 2 * AHEAD]);
@@ -252,6 +291,7 @@ void gyre__tagged_apply(struct gyre__collector *c)
 
 	c->tagged.open = gyre__tag(phase / GYRE_TAGGED_HANDSHAKES);
 	gyre__view_begin(c);
+	view_all_entries(c);
 	hold_slabs(c);
 	gyre__each_run(c, c->births_now, mark_births);
 	meet_early(c);

@@ -145,6 +145,8 @@ void gyre__view_begin(struct gyre__collector *c);
 void gyre__view_destroy(struct gyre__view *view);
 /* What slot held when the open epoch began, which has written it since. */
 void *gyre__view_look_up(struct gyre__collector *c, const gyre_ref *slot);
+/* It will be looked up. */
+void gyre__view_prefetch(const struct gyre__collector *c, const gyre_ref *slot);
 
 /* count.c */
 void gyre__increment(struct gyre__collector *c, void *object);

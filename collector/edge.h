@@ -25,19 +25,23 @@ enum gyre__reading {
 	GYRE_READ_AND_CLEAN
 };
 
-static inline void *gyre__read(struct gyre__collector *c, const gyre_ref *slot,
-			       enum gyre__reading reading)
+/* Reads slot into *value. False if the open epoch has written it, and what it held has to be looked
+ * up. */
+static inline bool gyre__read_now(struct gyre__collector *c, const gyre_ref *slot,
+				  enum gyre__reading reading, void **value)
 {
 	/* Acquire pairs with the release of every write, as in gyre_load. */
 	uintptr_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 
 	while (__builtin_expect((word & GYRE_TAG_MASK) != 0, 0)) {
-		if (reading == GYRE_READ_CLEAN && !GYRE_TWIN(open_subtracted))
-			return NULL;
+		if (reading == GYRE_READ_CLEAN && !GYRE_TWIN(open_subtracted)) {
+			*value = NULL;
+			return true;
+		}
 		if (reading == GYRE_READ_CLEAN)
 			break;
 		if ((word & GYRE_TAG_MASK) == c->tagged.open)
-			return gyre__view_look_up(c, slot);
+			return false;
 		if (GYRE_TWIN(cleaned_by_store) && reading == GYRE_READ_AND_CLEAN) {
 			word &= ~GYRE_TAG_MASK;
 			atomic_store_explicit(&((gyre_ref *)slot)->word, word,
@@ -53,7 +57,18 @@ static inline void *gyre__read(struct gyre__collector *c, const gyre_ref *slot,
 			    memory_order_acquire, memory_order_acquire))
 			break;
 	}
-	return (void *)(word & ~GYRE_TAG_MASK);
+	*value = (void *)(word & ~GYRE_TAG_MASK);
+	return true;
+}
+
+static inline void *gyre__read(struct gyre__collector *c, const gyre_ref *slot,
+			       enum gyre__reading reading)
+{
+	void *value;
+
+	if (__builtin_expect(gyre__read_now(c, slot, reading, &value), 1))
+		return value;
+	return gyre__view_look_up(c, slot);
 }
 
 /* Visits the slots of an object whose type has a trace callback. */

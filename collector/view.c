@@ -25,6 +25,8 @@
 /* A table with more room than this is given back after an epoch that did not need it. */
 #define KEPT_ROOM ((size_t)1 << 16)
 #define PAUSE_NS 20000
+/* Entries between the fetch of their places and their use. */
+#define AHEAD 12
 
 static size_t place(const struct gyre__view *view, uintptr_t slot)
 {
@@ -39,6 +41,12 @@ static uintptr_t *find(const struct gyre__view *view, uintptr_t slot)
 	while (view->pairs[2 * at] != 0 && view->pairs[2 * at] != slot)
 		at = (at + 1) & (view->room - 1);
 	return &view->pairs[2 * at];
+}
+
+static void prefetch(const struct gyre__view *view, uintptr_t slot)
+{
+	if (view->room > 0)
+		__builtin_prefetch(&view->pairs[2 * place(view, slot)], 1);
 }
 
 static bool grow(struct gyre__view *view)
@@ -112,10 +120,13 @@ static void gather_from(struct gyre__view *view, struct gyre_mutator *m)
 		/* Acquire pairs with the release in record: the entries. */
 		uint64_t words = atomic_load_explicit(&chunk->shown, memory_order_acquire);
 
-		for (i = chunk == m->seen ? m->seen_words : 0; i < words; i += 2)
+		for (i = chunk == m->seen ? m->seen_words : 0; i < words; i += 2) {
+			if (i + 2 * AHEAD < words)
+				prefetch(view, chunk->entries[i + 2 * AHEAD]);
 			if (chunk->entries[i] & GYRE_ENTRY_EARLY || view->whole)
 				add(view, chunk->entries[i] & ~GYRE_ENTRY_EARLY,
 				    chunk->entries[i + 1]);
+		}
 		if (chunk == newest)
 			newest_words = words;
 		if (chunk == m->seen)
@@ -178,6 +189,11 @@ static bool look_again(struct gyre__collector *c, uintptr_t slot, uintptr_t *old
 		if (search(m, slot, old))
 			return true;
 	return false;
+}
+
+void gyre__view_prefetch(const struct gyre__collector *c, const gyre_ref *slot)
+{
+	prefetch(&c->tagged.view, (uintptr_t)slot);
 }
 
 void *gyre__view_look_up(struct gyre__collector *c, const gyre_ref *slot)

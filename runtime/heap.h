@@ -36,6 +36,7 @@ struct gyre__pressure {
 	struct gyre__lock lock;
 	struct gyre__event relief;
 	_Atomic(uint64_t) volume; /* bytes allocated and journalled since the last boundary */
+	_Atomic(uint64_t) journalled; /* the same, of journals of an engine that coalesces */
 	_Atomic(uint32_t) lag; /* of the far pass: 1000 calls for the full delay */
 };
 

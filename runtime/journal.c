@@ -19,7 +19,7 @@
 /* Spare chunks that the store keeps although nobody needs them, and the share of the limit that it
  * keeps until it is known that nobody does. */
 #define STORE_KEEPS 256
-#define STORE_SHARE 16
+#define STORE_SHARE 8
 
 bool gyre__chunks_init(struct gyre__chunks *chunks)
 {

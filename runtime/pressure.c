@@ -37,16 +37,17 @@ void gyre__pressure_journal(struct gyre_mutator *m, size_t bytes)
 {
 	struct gyre_heap *heap = m->heap;
 	size_t share = heap->options.journal_limit / JOURNAL_SHARE;
-	uint64_t used;
+	uint64_t before;
 
 	if (!heap->engine->coalesces) {
 		gyre__pressure_add(m, bytes);
 		return;
 	}
-	used = gyre__counter_get(&heap->shared.journal_bytes);
-	if (used / share != (used - bytes) / share)
+	/* Not what is in use: what is being processed calls for nothing. */
+	before = atomic_fetch_add_explicit(&heap->pressure.journalled, bytes, memory_order_relaxed);
+	if (before / share != (before + bytes) / share)
 		gyre__collector_wake(heap);
-	if (used > heap->options.journal_limit / 4)
+	if (gyre__counter_get(&heap->shared.journal_bytes) > heap->options.journal_limit / 4)
 		gyre__mutator_poll(m, GYRE_POLL_PRESSURE);
 }
 
@@ -91,6 +92,7 @@ void gyre__pressure_wait(struct gyre_heap *heap, uint64_t ns)
 void gyre__pressure_boundary(struct gyre_heap *heap)
 {
 	atomic_store_explicit(&heap->pressure.volume, 0, memory_order_relaxed);
+	atomic_store_explicit(&heap->pressure.journalled, 0, memory_order_relaxed);
 	gyre__pressure_relieve(heap);
 }
 
