@@ -26,7 +26,7 @@ static inline uintptr_t gyre__tag(uint64_t epoch)
 
 static inline uintptr_t gyre__next_tag(uintptr_t tag)
 {
-	return tag % 3 + 1;
+	return tag == 3 ? 1 : tag + 1;
 }
 
 #endif

@@ -50,14 +50,11 @@ static void turn_slots(struct gyre_mutator *m)
 	atomic_store_explicit(&m->shown, m->slots.open, memory_order_release);
 }
 
-/* Journals that slot held word when the last epoch ended. */
-static inline void record(struct gyre_mutator *m, gyre_ref *slot, uintptr_t word)
+/* Journals that slot held word when the last epoch ended. The open chunk has room. */
+static inline void append(struct gyre_mutator *m, gyre_ref *slot, uintptr_t word)
 {
-	uintptr_t *at;
+	uintptr_t *at = m->slots.at;
 
-	if (__builtin_expect(m->slots.at == m->slots.end, 0))
-		turn_slots(m);
-	at = m->slots.at;
 	if (GYRE_TWIN(shown_first)) {
 		atomic_store_explicit(&m->slots.open->shown,
 				      (uint64_t)(at + 2 - m->slots.open->entries),
@@ -71,6 +68,13 @@ static inline void record(struct gyre_mutator *m, gyre_ref *slot, uintptr_t word
 	atomic_store_explicit(&m->slots.open->shown,
 			      (uint64_t)(m->slots.at - m->slots.open->entries),
 			      memory_order_release);
+}
+
+static inline void record(struct gyre_mutator *m, gyre_ref *slot, uintptr_t word)
+{
+	if (__builtin_expect(m->slots.at == m->slots.end, 0))
+		turn_slots(m);
+	append(m, slot, word);
 }
 
 /*
@@ -121,8 +125,22 @@ static inline bool stays(const struct gyre_mutator *m, uintptr_t tag)
 	       tag == GYRE_TAG_OUTSIDE;
 }
 
-/* Replaces *word, which slot held, by value, and records that. False: slot holds something else,
- * which is in *word now. */
+/* Replaces *word, which slot held, by another one. False: slot holds something else, which is in
+ * *word now. */
+static inline bool put_word(gyre_ref *slot, uintptr_t *word, uintptr_t other)
+{
+	if (GYRE_TWIN(no_exchange)) {
+		atomic_store_explicit(&slot->word, other, memory_order_release);
+		return true;
+	}
+	/* Release publishes what the new object holds, to gyre_load and to the collector; acquire
+	 * lets the caller look into the old one. */
+	return atomic_compare_exchange_weak_explicit(&slot->word, word, other,
+						     memory_order_acq_rel, memory_order_acquire);
+}
+
+/* The same with the object that a word refers to, and the tag that the slot gets or keeps; and
+ * records it. */
 static inline bool replace(struct gyre_mutator *m, gyre_ref *slot, uintptr_t *word, uintptr_t value)
 {
 	uintptr_t tag = *word & GYRE_TAG_MASK, old = *word & ~GYRE_TAG_MASK;
@@ -130,13 +148,7 @@ static inline bool replace(struct gyre_mutator *m, gyre_ref *slot, uintptr_t *wo
 
 	if (first)
 		tag = m->tag;
-	/* Release publishes what the new object holds, to gyre_load and to the collector; acquire
-	 * lets the caller look into the old one. */
-	if (GYRE_TWIN(no_exchange))
-		atomic_store_explicit(&slot->word, value | tag, memory_order_release);
-	else if (!atomic_compare_exchange_weak_explicit(&slot->word, word, value | tag,
-							memory_order_acq_rel,
-							memory_order_acquire))
+	if (!put_word(slot, word, value | tag))
 		return false;
 	if (first)
 		record(m, slot, *word);
@@ -156,12 +168,34 @@ static inline uintptr_t swap(struct gyre_mutator *m, gyre_ref *slot, uintptr_t v
 	return word & ~GYRE_TAG_MASK;
 }
 
-enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value,
-				       uintptr_t *old)
+static __attribute__((noinline)) enum gyre_status exchange_any(struct gyre_mutator *m,
+							       gyre_ref *slot, uintptr_t value,
+							       uintptr_t *old)
 {
 	if (!reserve(m, 1))
 		return gyre__refuse(m);
 	*old = swap(m, slot, value);
+	return GYRE_OK;
+}
+
+/*
+ * Nearly all writes that come here are the first of their slot in an epoch, outside of a window, and
+ * find room in the open chunk; no other log is touched then. They are kept short, since the slot is
+ * in no cache: the fewer instructions a write has, the more of them wait for theirs at once.
+ */
+enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value,
+				       uintptr_t *old)
+{
+	uintptr_t word;
+
+	if (__builtin_expect(m->window || m->slots.at == m->slots.end, 0))
+		return exchange_any(m, slot, value, old);
+	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	if (__builtin_expect(stays(m, word & GYRE_TAG_MASK) ||
+			     !put_word(slot, &word, value | m->tag), 0))
+		return exchange_any(m, slot, value, old);
+	append(m, slot, word);
+	*old = word & ~GYRE_TAG_MASK;
 	return GYRE_OK;
 }
 
