@@ -28,8 +28,8 @@
 #include "tag.h"
 #include "twin.h"
 
-/* Entries between the fetch of a word and its use. */
-#define AHEAD 12
+/* Entries between the fetch of what one names and its use. */
+#define AHEAD 24
 /* In the slot of an entry, where EARLY was: what it held is still to be looked up. */
 #define SOUGHT GYRE_ENTRY_EARLY
 
@@ -134,10 +134,41 @@ static void meet_early(struct gyre__collector *c)
 	c->tagged.early_lost = false;
 }
 
-static inline void prefetch_word(uintptr_t object)
+static inline void fetch_slot(const struct gyre__collector *c, uintptr_t entry)
 {
+	__builtin_prefetch(slot_of(entry), 1);
+	__builtin_prefetch(gyre__word_holding(&c->heap->slabs, slot_of(entry)));
+}
+
+static inline void fetch_sought(const struct gyre__collector *c, uintptr_t entry)
+{
+	if (entry & SOUGHT)
+		gyre__view_prefetch(c, slot_of(entry));
+}
+
+static inline void fetch_word(const struct gyre__collector *c, uintptr_t object)
+{
+	(void)c;
 	if (object != 0)
 		__builtin_prefetch(gyre__word_of((const void *)object), 1);
+}
+
+/* Calls use for each word of a chunk from the given one on, two at a time, and fetch well before;
+ * before the first as well, or a tenth of a chunk would be waited for. */
+static inline __attribute__((always_inline)) void
+each_entry(struct gyre__collector *c, struct gyre__chunk *chunk, uint32_t from,
+	   void (*fetch)(const struct gyre__collector *c, uintptr_t word),
+	   void (*use)(struct gyre__collector *c, uintptr_t *word))
+{
+	uint32_t i;
+
+	for (i = from; i < chunk->count && i < 2 * AHEAD; i += 2)
+		fetch(c, chunk->entries[i]);
+	for (i = from; i < chunk->count; i += 2) {
+		if (i + 2 * AHEAD < chunk->count)
+			fetch(c, chunk->entries[i + 2 * AHEAD]);
+		use(c, &chunk->entries[i]);
+	}
 }
 
 /* Whether the slots of the object with this word are counted, and not by a scan that is to come. */
@@ -151,89 +182,70 @@ static inline bool counts(uint64_t word)
 }
 
 /*
- * Replaces the slot of each entry by what it holds in the view; or the whole entry by nothing. A
- * slot that the open epoch has written already stays, marked by SOUGHT.
+ * Replaces the slot of an entry by what it holds in the view; or the whole entry by nothing. A slot
+ * that the open epoch has written already stays, marked by SOUGHT.
  */
-static void view_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
+static inline void view_entry(struct gyre__collector *c, uintptr_t *entry)
 {
-	const struct gyre__slabs *slabs = &c->heap->slabs;
-	uint32_t i;
+	const gyre_ref *slot = slot_of(*entry);
+	void *value;
 
-	for (i = 0; i < chunk->count; i += 2) {
-		const gyre_ref *slot = slot_of(chunk->entries[i]);
-		void *value;
-
-		if (i + 2 * AHEAD < chunk->count) {
-			const gyre_ref *later = slot_of(chunk->entries[i + 2 * AHEAD]);
-
-			__builtin_prefetch(later, 1);
-			__builtin_prefetch(gyre__word_holding(slabs, later));
-		}
-		if (!counts(*gyre__word_holding(slabs, slot)))
-			chunk->entries[i] = chunk->entries[i + 1] = 0;
-		else if (gyre__read_now(c, slot, GYRE_READ_AND_CLEAN, &value))
-			chunk->entries[i] = (uintptr_t)value;
-		else
-			chunk->entries[i] = (uintptr_t)slot | SOUGHT;
-	}
-	gyre__counter_add(&c->heap->counted.journal_entries, chunk->count / 2);
+	if (!counts(*gyre__word_holding(&c->heap->slabs, slot)))
+		entry[0] = entry[1] = 0;
+	else if (gyre__read_now(c, slot, GYRE_READ_AND_CLEAN, &value))
+		entry[0] = (uintptr_t)value;
+	else
+		entry[0] = (uintptr_t)slot | SOUGHT;
 }
 
-static void seek_entries(struct gyre__collector *c, struct gyre__chunk *chunk)
+static inline void seek_entry(struct gyre__collector *c, uintptr_t *entry)
 {
-	uint32_t i;
+	if (*entry & SOUGHT)
+		*entry = (uintptr_t)gyre__view_look_up(c, slot_of(*entry));
+}
 
-	for (i = 0; i < chunk->count; i += 2) {
-		if (i + 2 * AHEAD < chunk->count && chunk->entries[i + 2 * AHEAD] & SOUGHT)
-			gyre__view_prefetch(c, slot_of(chunk->entries[i + 2 * AHEAD]));
-		if (chunk->entries[i] & SOUGHT)
-			chunk->entries[i] = (uintptr_t)gyre__view_look_up(
-				c, slot_of(chunk->entries[i]));
-	}
+static inline void count_value(struct gyre__collector *c, uintptr_t *value)
+{
+	if (*value != 0)
+		gyre__increment(c, (void *)*value);
+}
+
+static inline void count_value_back(struct gyre__collector *c, uintptr_t *value)
+{
+	if (*value != 0)
+		gyre__decrement(c, (void *)*value);
 }
 
 /*
  * All slots are cleaned before anything is counted, and only then is looked up what the open epoch
  * has written: the sooner a slot is clean, the fewer are written before.
  */
-static void view_all_entries(struct gyre__collector *c)
+static void view_entries(struct gyre__collector *c)
 {
 	struct gyre__chunk *chunk;
 
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
+		each_entry(c, chunk, 0, fetch_slot, view_entry);
+		gyre__counter_add(&c->heap->counted.journal_entries, chunk->count / 2);
+	}
 	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
-		view_entries(c, chunk);
-	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
-		seek_entries(c, chunk);
+		each_entry(c, chunk, 0, fetch_sought, seek_entry);
 }
 
 static void count_entries(struct gyre__collector *c)
 {
-	const struct gyre__chunk *chunk;
-	uint32_t i;
+	struct gyre__chunk *chunk;
 
-	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
-		for (i = 0; i < chunk->count; i += 2) {
-			if (i + 2 * AHEAD < chunk->count)
-				prefetch_word(chunk->entries[i + 2 * AHEAD]);
-			if (chunk->entries[i] != 0)
-				gyre__increment(c, (void *)chunk->entries[i]);
-		}
-	}
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
+		each_entry(c, chunk, 0, fetch_word, count_value);
 }
 
 static void count_entries_back(struct gyre__collector *c)
 {
-	const struct gyre__chunk *chunk;
-	uint32_t i;
+	struct gyre__chunk *chunk;
 
-	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next) {
-		for (i = 1; i < chunk->count; i += 2) {
-			if (i + 2 * AHEAD < chunk->count)
-				prefetch_word(chunk->entries[i + 2 * AHEAD]);
-			if (chunk->entries[i] != 0)
-				gyre__decrement(c, (void *)chunk->entries[i]);
-		}
-	}
+	for (chunk = c->tagged.slots; chunk != NULL; chunk = chunk->next)
+		each_entry(c, chunk, 1, fetch_word, count_value_back);
 }
 
 static void count_child(void *collector, void *child)
@@ -291,7 +303,7 @@ void gyre__tagged_apply(struct gyre__collector *c)
 
 	c->tagged.open = gyre__tag(phase / GYRE_TAGGED_HANDSHAKES);
 	gyre__view_begin(c);
-	view_all_entries(c);
+	view_entries(c);
 	hold_slabs(c);
 	gyre__each_run(c, c->births_now, mark_births);
 	meet_early(c);

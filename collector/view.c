@@ -26,7 +26,7 @@
 #define KEPT_ROOM ((size_t)1 << 16)
 #define PAUSE_NS 20000
 /* Entries between the fetch of their places and their use. */
-#define AHEAD 12
+#define AHEAD 24
 
 static size_t place(const struct gyre__view *view, uintptr_t slot)
 {
