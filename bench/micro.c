@@ -113,14 +113,14 @@ static const struct micro_calls *open_mimalloc(void)
 #endif
 }
 
-/* Whether the table has such a cell: stores are compared with plain ones, objects with malloc. */
+/* Whether the table has such a cell: stores are compared with C's, objects with malloc. */
 static bool wanted(const struct micro_options *options, int workload, int manager)
 {
 	if (options->only >= 0 && options->only != workload)
 		return false;
 	if (micro_is_gyre(manager))
 		return true;
-	if ((manager == MICRO_PLAIN) != micro_is_stores(workload))
+	if ((manager >= MICRO_PLAIN) != micro_is_stores(workload))
 		return false;
 	return options->mimalloc != NULL ||
 	       (manager != MICRO_MIMALLOC && manager != MICRO_MI_ZALLOC);

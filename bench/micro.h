@@ -24,7 +24,8 @@
 
 enum micro_workload { MICRO_CHURN, MICRO_RINGS, MICRO_STORES4K, MICRO_STORES1M, MICRO_WORKLOADS };
 
-/* The gyre managers first. plain is a store into objects of malloc. */
+/* The gyre managers first. plain is a store into objects of malloc; peek is one that looks at what
+ * the slot holds before, as every barrier that marks slots must: what is above it is gyre's. */
 enum micro_manager {
 	MICRO_TAGGED,
 	MICRO_RECYCLER,
@@ -33,6 +34,7 @@ enum micro_manager {
 	MICRO_MIMALLOC,
 	MICRO_MI_ZALLOC,
 	MICRO_PLAIN,
+	MICRO_PEEK,
 	MICRO_MANAGERS
 };
 

@@ -28,6 +28,7 @@ const char *const micro_manager_names[MICRO_MANAGERS] = {
 	[MICRO_MIMALLOC] = "mimalloc",
 	[MICRO_MI_ZALLOC] = "mi_zalloc",
 	[MICRO_PLAIN] = "plain",
+	[MICRO_PEEK] = "peek",
 };
 
 struct quartiles {
