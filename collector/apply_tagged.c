@@ -217,8 +217,8 @@ static inline void count_value_back(struct gyre__collector *c, uintptr_t *value)
 }
 
 /*
- * All slots are cleaned before anything is counted, and only then is looked up what the open epoch
- * has written: the sooner a slot is clean, the fewer are written before.
+ * All slots are cleaned before any is counted, and only then is looked up what the open epoch has
+ * written: the sooner a slot is clean, the fewer are written before.
  */
 static void view_entries(struct gyre__collector *c)
 {
@@ -303,7 +303,6 @@ void gyre__tagged_apply(struct gyre__collector *c)
 
 	c->tagged.open = gyre__tag(phase / GYRE_TAGGED_HANDSHAKES);
 	gyre__view_begin(c);
-	view_entries(c);
 	hold_slabs(c);
 	gyre__each_run(c, c->births_now, mark_births);
 	meet_early(c);
@@ -311,6 +310,7 @@ void gyre__tagged_apply(struct gyre__collector *c)
 		count_entries_back(c);
 	gyre__count_snapshots(c);
 	gyre__count_journal(c, c->journal_now);
+	view_entries(c);
 	count_entries(c);
 	scan_reached(c);
 	gyre__count_journal_back(c, GYRE_TWIN(decrements_at_once) ? c->journal_now :

@@ -168,9 +168,8 @@ static inline uintptr_t swap(struct gyre_mutator *m, gyre_ref *slot, uintptr_t v
 	return word & ~GYRE_TAG_MASK;
 }
 
-static __attribute__((noinline)) enum gyre_status exchange_any(struct gyre_mutator *m,
-							       gyre_ref *slot, uintptr_t value,
-							       uintptr_t *old)
+static __attribute__((noinline)) enum gyre_status
+exchange_any(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value, uintptr_t *old)
 {
 	if (!reserve(m, 1))
 		return gyre__refuse(m);
@@ -179,9 +178,9 @@ static __attribute__((noinline)) enum gyre_status exchange_any(struct gyre_mutat
 }
 
 /*
- * Nearly all writes that come here are the first of their slot in an epoch, outside of a window, and
- * find room in the open chunk; no other log is touched then. They are kept short, since the slot is
- * in no cache: the fewer instructions a write has, the more of them wait for theirs at once.
+ * Nearly all writes that come here are the first of their slot in an epoch, outside of a window,
+ * and find room in the open chunk; no other log is touched then. They are kept short: the slot is
+ * in no cache, and the fewer instructions a write has, the more of them wait for theirs at once.
  */
 enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value,
 				       uintptr_t *old)
