@@ -5,11 +5,11 @@
  *
  * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is
  * unfinished work and epoch_ns have passed, or when it is asked for. A heap in which nothing
- * happens is looked at less and less often. Where slots are journalled once an epoch, epochs get
- * longer while much is written and little dies, since most of what they apply is then saved. A far
- * pass comes when what survived has grown by far_percent, or, so that no garbage stays for ever in
- * a heap that does not grow, after a time that keeps its share of the processor below 1 in
- * FAR_REST.
+ * happens is looked at less and less often. Where slots are journalled once an epoch, an epoch
+ * lasts longer while much is written and little dies: so long that applying it takes a small part
+ * of its time. A far pass comes when what survived has grown by far_percent, or, so that no garbage
+ * stays for ever in a heap that does not grow, after a time that keeps its share of the processor
+ * below 1 in FAR_REST.
  */
 #include "collector.h"
 #include "engine.h"
@@ -105,7 +105,7 @@ void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 
 	c->pace.entries += entries;
 	c->pace.dead += dead;
-	if (interval > STRETCH_MAX * least)
+	if (interval / STRETCH_MAX > least)
 		interval = STRETCH_MAX * least;
 	if (!c->heap->engine->coalesces || interval < least || dead >= entries / STRETCH_YIELD)
 		interval = least;

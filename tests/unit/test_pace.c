@@ -6,6 +6,7 @@
  */
 #include "held.h"
 
+#include "engine.h"
 #include "pressure.h"
 
 #define EPOCH ((uint64_t)1 << 20)
@@ -49,6 +50,39 @@ static void boundaries_are_due(void **state)
 	expect(gyre__boundary_due(c));
 	c->boundary_ns = boundary_ns;
 	c->thorough = false;
+	held_end(w);
+}
+
+/* The length of an epoch after one of so many entries and deaths that took so long. */
+static uint64_t interval_after(struct gyre__collector *c, uint64_t entries, uint64_t dead,
+			       uint64_t took_ns)
+{
+	const struct gyre__collector_counters *counted = &c->heap->counted;
+
+	/* What was counted up to the last epoch: so much less. */
+	c->pace.entries = gyre__counter_get(&counted->journal_entries) - entries;
+	c->pace.dead = gyre__counter_get(&counted->objects_reclaimed) - dead;
+	gyre__pace_adapt(c, took_ns);
+	expect_equal(c->pace.entries, gyre__counter_get(&counted->journal_entries));
+	expect_equal(c->pace.dead, gyre__counter_get(&counted->objects_reclaimed));
+	return c->pace.interval_ns;
+}
+
+/* Sixteen times what the last one took, up to 256 times what was asked for; not where an eighth of
+ * the entries were deaths, nor in an engine that has an entry for each write. */
+static void epochs_last_by_their_cost(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+	bool longer = w->heap->engine->coalesces;
+	uint64_t interval_ns = c->pace.interval_ns;
+
+	expect_equal(interval_after(c, 800, 0, HOUR_NS / 32), HOUR_NS);
+	expect_equal(interval_after(c, 800, 99, HOUR_NS / 4), longer ? 4 * HOUR_NS : HOUR_NS);
+	expect_equal(interval_after(c, 800, 0, 20 * HOUR_NS), longer ? 256 * HOUR_NS : HOUR_NS);
+	expect_equal(interval_after(c, 800, 100, HOUR_NS), HOUR_NS);
+	expect_equal(interval_after(c, 0, 0, HOUR_NS), HOUR_NS); /* nothing was written */
+	c->pace.interval_ns = interval_ns;
 	held_end(w);
 }
 
@@ -175,6 +209,49 @@ static void delays_grow_with_the_debt(void **state)
 	held_end(w);
 }
 
+/* Whether so many bytes more of journal wake the collector. */
+static bool journal_wakes(struct world *w, size_t bytes)
+{
+	struct gyre__requests *r = &w->heap->collector->requests;
+	bool awake;
+
+	gyre__lock_take(&r->lock);
+	r->awake = false;
+	gyre__lock_drop(&r->lock);
+	gyre__pressure_journal(w->m, bytes);
+	gyre__lock_take(&r->lock);
+	awake = r->awake;
+	gyre__lock_drop(&r->lock);
+	return awake;
+}
+
+/* An eighth of their limit since the boundary, whatever is being processed meanwhile; in an engine
+ * that has an entry for each write they are debt like any other. */
+static void journals_call_for_a_boundary(void **state)
+{
+	struct world *w = (struct world *)*state;
+	uint64_t journals, share = 16 * EPOCH / 8;
+
+	held_begin(w);
+	journals = gyre__counter_get(&w->heap->shared.journal_bytes);
+	gyre__pressure_boundary(w->heap);
+	if (w->heap->engine->coalesces) {
+		gyre__counter_set(&w->heap->shared.journal_bytes, share);
+		expect(!journal_wakes(w, share - 1));
+		expect(journal_wakes(w, 1));
+		expect(!journal_wakes(w, share - 1));
+		expect(journal_wakes(w, 1));
+		gyre__pressure_boundary(w->heap);
+		expect(!journal_wakes(w, share - 1));
+	} else {
+		expect(!journal_wakes(w, EPOCH - 1));
+		expect(journal_wakes(w, 1));
+	}
+	gyre__pressure_boundary(w->heap);
+	gyre__counter_set(&w->heap->shared.journal_bytes, journals);
+	held_end(w);
+}
+
 static void unfinished_work_is_known(void **state)
 {
 	struct world *w = (struct world *)*state;
@@ -247,6 +324,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		slow_test(boundaries_are_due),
+		slow_test(epochs_last_by_their_cost),
+		slow_test(journals_call_for_a_boundary),
 		slow_test(far_passes_are_due),
 		slow_test(a_late_far_pass_is_felt),
 		slow_test(delays_grow_with_the_debt),
