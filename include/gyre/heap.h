@@ -48,7 +48,7 @@ struct gyre_options {
 	size_t journal_limit; /* bytes of journals, an eighth of it for boundaries; 512 MiB */
 	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB */
 	uint64_t epoch_ns;    /* time between boundaries while there is work; 10 ms. Engine tagged:
-			       * up to 64 times that while much is written and little dies */
+			       * up to 256 times that while much is written and little dies */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
 	uint64_t delay_ns;    /* longest delay of one safe point by back-pressure; 20 ms */
 	uint32_t near_budget; /* objects a near pass visits for one candidate; 1024 */
