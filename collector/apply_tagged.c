@@ -134,6 +134,38 @@ static void meet_early(struct gyre__collector *c)
 	c->tagged.early_lost = false;
 }
 
+/*
+ * A newborn that is to be finalized counts as reached, as it must not be freed unseen. When all is
+ * counted it is a zero or a candidate, as no decrement may ever tell that it is garbage.
+ */
+static void meet_final(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+		       uint32_t count)
+{
+	if (!(gyre__special(gyre__locator_of(slab->base)) & GYRE_SPECIAL_FINAL) ||
+	    GYRE_TWIN(newborn_final_forgotten))
+		return;
+	for (; count-- > 0; cell++)
+		if (is_young(slab, gyre__cell(slab, cell)))
+			reach(c, gyre__cell(slab, cell), slab);
+}
+
+static void suspect_final(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
+			  uint32_t count)
+{
+	if (!(gyre__special(gyre__locator_of(slab->base)) & GYRE_SPECIAL_FINAL))
+		return;
+	for (; count-- > 0; cell++) {
+		uint64_t *word = gyre__words(slab) + cell;
+
+		if ((*word & (GYRE_BORN | GYRE_RELEASED)) != GYRE_BORN)
+			continue;
+		if (gyre__rc(*word) == 0)
+			gyre__reached_zero(c, gyre__cell(slab, cell), word);
+		else if (!slab->type->acyclic && !GYRE_TWIN(special_not_suspected))
+			gyre__suspect(c, gyre__cell(slab, cell), word);
+	}
+}
+
 static inline void fetch_slot(const struct gyre__collector *c, uintptr_t entry)
 {
 	__builtin_prefetch(slot_of(entry), 1);
@@ -306,6 +338,7 @@ void gyre__tagged_apply(struct gyre__collector *c)
 	hold_slabs(c);
 	gyre__each_run(c, c->births_now, mark_births);
 	meet_early(c);
+	gyre__each_run(c, c->births_now, meet_final);
 	if (GYRE_TWIN(decrements_first))
 		count_entries_back(c);
 	gyre__count_snapshots(c);
@@ -313,11 +346,12 @@ void gyre__tagged_apply(struct gyre__collector *c)
 	view_entries(c);
 	count_entries(c);
 	scan_reached(c);
-	gyre__count_journal_back(c, GYRE_TWIN(decrements_at_once) ? c->journal_now :
-								    c->journal_before);
+	gyre__count_journal_back(c, GYRE_TWIN(decrements_at_once) ? c->journal_now
+								  : c->journal_before);
 	if (!GYRE_TWIN(decrements_first))
 		count_entries_back(c);
 	gyre__count_snapshots_back(c);
+	gyre__each_run(c, c->births_now, suspect_final);
 	gyre__each_run(c, c->births_now, gyre__free_young);
 	turn_over(c);
 }

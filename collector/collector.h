@@ -19,12 +19,21 @@
 #include "heap.h"
 #include "mutator.h"
 #include "vector.h"
+#include "weak.h"
 #include "word.h"
 
 /* A candidate set: members [from, from + count) of `members`. The root of its gathering comes
  * first. */
 struct gyre__set {
 	size_t from, count;
+	unsigned special; /* enum gyre__special, of the members' slabs */
+	/* Of its weak cells: they are armed since before the last boundary. NULL: it has none, or
+	 * they are not armed yet. */
+	struct gyre__weak_cell *leader;
+	uint32_t armed; /* number of the processing in which they were */
+	/* That in which it was refused: what remains is judged when it was prepared anew. */
+	uint32_t refused;
+	bool by_count; /* what a special object that counts 0 held alone */
 };
 
 /* How the near pass fares with candidates that were proven live before. */
@@ -50,11 +59,11 @@ struct gyre__view {
 struct gyre__tagged_state {
 	uintptr_t open; /* tag of the open epoch */
 	struct gyre__view view;
-	struct gyre__chunk *slots; /* entries of the epoch that is being processed */
-	struct gyre__vector early; /* counted before their epoch was processed */
+	struct gyre__chunk *slots;   /* entries of the epoch that is being processed */
+	struct gyre__vector early;   /* counted before their epoch was processed */
 	struct gyre__vector reached; /* newborns whose slots are still to be counted */
-	bool early_lost;   /* no memory for the list: all newborns are looked at */
-	bool reached_lost; /* the same for newborns to be scanned */
+	bool early_lost;             /* no memory for the list: all newborns are looked at */
+	bool reached_lost;           /* the same for newborns to be scanned */
 };
 
 enum gyre__far_phase { GYRE_FAR_IDLE, GYRE_FAR_MARK, GYRE_FAR_SCAN };
@@ -65,7 +74,7 @@ struct gyre__far {
 	size_t roots, head;
 	struct gyre__vector black; /* proven live; from black_head on still to be followed */
 	size_t black_head;
-	bool starved; /* no memory for the lists: the pass is given up */
+	bool starved;        /* no memory for the lists: the pass is given up */
 	uint64_t base_bytes; /* survivors after the last far pass */
 	uint64_t ended_ns, spent_ns;
 	uint64_t left; /* candidates left to it since it last began */
@@ -87,13 +96,16 @@ struct gyre__requests {
 	enum gyre_status verify_status;
 	uint32_t holds;
 	bool held;
+	/* What is to be done between two cycles. */
+	void (*errand)(struct gyre__collector *c, void *arg);
+	void *errand_arg;
 };
 
 struct gyre__collector {
 	struct gyre_heap *heap;
 	struct gyre__thread thread, watch_thread;
 	struct gyre__requests requests;
-	struct gyre__event watch_event; /* with requests.lock */
+	struct gyre__event watch_event;  /* with requests.lock */
 	_Atomic(uint64_t) waiting_since; /* ns; 0: no boundary is being waited for */
 
 	/* What the boundary brought, and what is kept for the next epoch. */
@@ -104,19 +116,23 @@ struct gyre__collector {
 	struct gyre__tagged_state tagged;
 	struct gyre__chunk *empties; /* to be returned to mutators */
 	size_t empties_count;
-	bool idle; /* the last epoch brought nothing */
+	bool idle;           /* the last epoch brought nothing */
 	uint32_t processing; /* the number of the epoch that is being processed */
 
-	void *released; /* objects whose references are still to be given up */
-	struct gyre__slab *touched; /* slabs with freed cells */
-	struct gyre__vector young, aged; /* candidates; bit 0: never proven live when it came */
+	void *released;                     /* objects whose references are still to be given up */
+	struct gyre__slab *touched;         /* slabs with freed cells */
+	struct gyre__vector young, aged;    /* candidates; bit 0: never proven live when it came */
 	struct gyre__vector visited, stack; /* of the near pass, and of gathering */
 	struct gyre__yield yield;
 	struct gyre__vector members;
 	struct gyre__set *sets;
 	size_t sets_count, sets_room;
-	bool thorough; /* a full collection is being made */
-	bool untraced; /* an acyclic object has died that held a candidate */
+	struct gyre__vector zeros; /* count 0 and special: to be made sets of */
+	bool zeros_lost;           /* no memory for the list: all objects are looked at */
+	bool dues_starved; /* no memory for what a set is owed, when sets were last judged */
+	struct gyre__weak_cell *cleared; /* cells whose objects are gone, still counted for them */
+	bool thorough;                   /* a full collection is being made */
+	bool untraced;                   /* an acyclic object has died that held a candidate */
 	struct gyre__far far;
 
 	/* Bytes allocated up to each of the last epochs: what is younger is no survivor yet. */
@@ -164,8 +180,9 @@ void gyre__count_allocated(struct gyre__collector *c, const struct gyre__slab *s
 void gyre__each_run(struct gyre__collector *c, const struct gyre__chunk *chain,
 		    void (*visit)(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
 				  uint32_t count));
-/* Counts 0 without being released yet: a member of a set that was refused. */
-void gyre__release(struct gyre__collector *c, void *object, uint64_t *word);
+/* Counts 0 without being released yet: it is released; or, if it is special, put into the list of
+ * those that are. */
+void gyre__reached_zero(struct gyre__collector *c, void *object, uint64_t *word);
 /* Gives up the references of all released objects, and of what that releases. */
 void gyre__drain(struct gyre__collector *c);
 /* Makes object a candidate, if it is none. */
@@ -188,6 +205,50 @@ void gyre__flush(struct gyre__collector *c);
 /* Keeps some of a chain of chunks for mutators, and gives the rest back. */
 void gyre__recycle(struct gyre__collector *c, struct gyre__chunk *chain);
 
+/* zeros.c: special objects that count 0. */
+/* Whether object has a weak cell, or a finalizer that has not run. */
+bool gyre__is_special(const void *object, uint64_t word);
+void gyre__zero_add(struct gyre__collector *c, void *object, uint64_t *word);
+/* Makes a set of each object in the list that still counts 0, with all that its release would
+ * free; releases those that are not special any more. */
+void gyre__zeros_gather(struct gyre__collector *c);
+
+/* death.c: what is owed to the members of a special set before it is freed. Its members are RED. */
+enum gyre__death {
+	GYRE_DEATH_DUE,    /* nothing is owed any more: what is left of the set is to be freed */
+	GYRE_DEATH_WAITS,  /* it is armed, or there is no memory now: judged after a boundary */
+	GYRE_DEATH_REVIVED /* a weak load came first, or may have: it is to be refused */
+};
+enum gyre__death gyre__death_of(struct gyre__collector *c, struct gyre__set *set);
+/* Arms the sets that have weak cells and are not armed. */
+void gyre__sets_arm(struct gyre__collector *c);
+/* The cells of a refused set are as before. */
+void gyre__disarm(struct gyre__collector *c, struct gyre__set *set);
+/* Gives up the counts of weak cells that were cleared before the last boundary. */
+void gyre__let_cleared_go(struct gyre__collector *c);
+/* What mutators have noted before the last boundary: finalizers that were re-armed, attachments to
+ * objects of acyclic types. */
+void gyre__take_noted(struct gyre__collector *c);
+/* Clears the cell of an object, if it has one; its notices that have one of the wanted flags (0:
+ * all) go to *last, the others are dropped. Gives where the next notice goes. */
+struct gyre__notice **gyre__end_cell(struct gyre__collector *c, const void *object, unsigned wanted,
+				     struct gyre__notice **last);
+/* The object is in a batch, to be finalized. */
+void gyre__pin(struct gyre__collector *c, void *object);
+/* Queues a batch, which may be NULL, with notices, of which there may be none. */
+void gyre__queue(struct gyre__collector *c, struct gyre__batch *batch,
+		 struct gyre__notice *notices);
+
+/* order.c */
+/* Puts the count members of a set that are wanted into objects, owners first. False without
+ * memory. */
+bool gyre__order_owners(struct gyre__collector *c, const struct gyre__set *set,
+			bool (*wanted)(const void *object), void **objects, size_t count);
+
+/* close.c: errands of gyre_heap_close. */
+void gyre__end_all(struct gyre__collector *c, void *status);
+void gyre__report_left(struct gyre__collector *c, void *unused);
+
 /* set.c */
 /* Gathers what is GRAY and reachable from root into a new set, prepared; visits only objects that
  * have, or have not, the flag IN_TRACE as in_trace says. The number of members; 0 without
@@ -196,6 +257,11 @@ size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace
 /* Makes a new set of objects whose trial counts are what no member explains. False without
  * memory. */
 bool gyre__set_take(struct gyre__collector *c, void *const *objects, size_t count);
+/* Makes a set of root, which counts 0, and of all that its release would free. False without
+ * memory. */
+bool gyre__set_close_over(struct gyre__collector *c, void *root);
+/* Sigma preparation of a set that was carried over, or whose trial counts are gone. */
+void gyre__set_prepare(struct gyre__collector *c, struct gyre__set *set);
 /* Sigma preparation of all sets: those that were carried over. */
 void gyre__sets_prepare(struct gyre__collector *c);
 
@@ -222,6 +288,8 @@ void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns);
 
 /* loop.c */
 void gyre__cycle(struct gyre__collector *c);
+/* Reclaims all that is garbage now. */
+enum gyre_status gyre__collect_fully(struct gyre__collector *c);
 
 /* verify.c */
 void gyre__serve_verify(struct gyre__collector *c);

@@ -38,7 +38,7 @@ void gyre__increment(struct gyre__collector *c, void *object)
 	GYRE_ASSERT(!(*word & GYRE_RELEASED));
 	if (__builtin_expect(!(*word & GYRE_BORN), 0))
 		c->heap->engine->meet(c, object, word);
-	*word &= ~GYRE_ORANGE;
+	*word &= ~(GYRE_ORANGE | (GYRE_TWIN(purple_cleared) ? GYRE_PURPLE : 0));
 	if (__builtin_expect(gyre__rc(*word) < GYRE_COUNT_MAX, 1))
 		*word += GYRE_RC_ONE;
 	else if (GYRE_TWIN(counts_wrap))
@@ -65,11 +65,20 @@ void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word)
 		*word |= GYRE_IN_YOUNG;
 }
 
-void gyre__release(struct gyre__collector *c, void *object, uint64_t *word)
+static void release(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	*word = (*word & ~(GYRE_TRACE | GYRE_PURPLE | GYRE_ORANGE)) | GYRE_RELEASED;
 	*word = gyre__with_link(*word, c->released);
 	c->released = object;
+}
+
+void gyre__reached_zero(struct gyre__collector *c, void *object, uint64_t *word)
+{
+	if (__builtin_expect(gyre__special(gyre__locator_of(object)) != 0, 0) &&
+	    gyre__is_special(object, *word))
+		gyre__zero_add(c, object, word);
+	else
+		release(c, object, word);
 }
 
 void gyre__decrement(struct gyre__collector *c, void *object)
@@ -89,7 +98,7 @@ void gyre__decrement(struct gyre__collector *c, void *object)
 	if ((!(*word & GYRE_BORN) && !GYRE_TWIN(unborn_dies)) || gyre__is_newborn(*word))
 		return; /* rare: decrement before the birth is over */
 	if (gyre__rc(*word) == 0)
-		gyre__release(c, object, word);
+		gyre__reached_zero(c, object, word);
 	else if (!locator->acyclic)
 		gyre__suspect(c, object, word);
 }
@@ -115,7 +124,9 @@ void gyre__count_journal_back(struct gyre__collector *c, const struct gyre__chun
 
 	for (; chain != NULL; chain = chain->next) {
 		for (i = 0; i < chain->count; i++) {
-			if (i + AHEAD < chain->count)
+			/* Not an increment's, which was counted an epoch ago: its object may be
+			 * gone since, and its slab be laid out anew just now. */
+			if (i + AHEAD < chain->count && chain->entries[i + AHEAD] & GYRE_DECREMENT)
 				prefetch_word(chain->entries[i + AHEAD]);
 			if (chain->entries[i] & GYRE_DECREMENT)
 				gyre__decrement(c, (void *)(chain->entries[i] & ~GYRE_DECREMENT));

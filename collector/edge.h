@@ -12,6 +12,7 @@
 #include <gyre/slot.h>
 
 #include "collector.h"
+#include "side.h"
 #include "twin.h"
 #include "type.h"
 
@@ -19,6 +20,8 @@
 enum gyre__reading {
 	/* What trial deletion may subtract: nothing, if the open epoch has written the slot. */
 	GYRE_READ_CLEAN,
+	/* What it may follow from what it has found live: the same. */
+	GYRE_READ_LIVE,
 	/* What the slot held at the end of the epoch that is being processed: what is counted. */
 	GYRE_READ_VIEW,
 	/* The same; and the slot is clean from now on, if the open epoch has not written it. */
@@ -34,11 +37,12 @@ static inline bool gyre__read_now(struct gyre__collector *c, const gyre_ref *slo
 	uintptr_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 
 	while (__builtin_expect((word & GYRE_TAG_MASK) != 0, 0)) {
-		if (reading == GYRE_READ_CLEAN && !GYRE_TWIN(open_subtracted)) {
+		if ((reading == GYRE_READ_CLEAN && !GYRE_TWIN(open_subtracted)) ||
+		    (reading == GYRE_READ_LIVE && !GYRE_TWIN(open_blackens))) {
 			*value = NULL;
 			return true;
 		}
-		if (reading == GYRE_READ_CLEAN)
+		if (reading == GYRE_READ_CLEAN || reading == GYRE_READ_LIVE)
 			break;
 		if ((word & GYRE_TAG_MASK) == c->tagged.open)
 			return false;
@@ -81,11 +85,19 @@ static inline __attribute__((always_inline)) void
 gyre__each_read(struct gyre__collector *c, const void *object, enum gyre__reading reading,
 		void (*visit)(void *arg, void *child), void *arg)
 {
-	const struct gyre_type *type = gyre__locator_of(object)->type;
+	const struct gyre__locator *locator = gyre__locator_of(object);
+	const struct gyre_type *type = locator->type;
 	const char *base = object, *at, *end;
 	void *child;
 	uint32_t i;
 
+	/* An attachment was counted up by the journal of its maker, not by a look at its owner. */
+	if (__builtin_expect(gyre__special(locator) & GYRE_SPECIAL_ATTACHED, 0) &&
+	    reading != GYRE_READ_AND_CLEAN) {
+		child = gyre__side_get(object, GYRE_SIDE_ATTACHMENT);
+		if (child != NULL)
+			visit(arg, child);
+	}
 	if (__builtin_expect(type->trace != NULL, 0)) {
 		gyre__each_edge_traced(c, object, reading, visit, arg);
 		return;

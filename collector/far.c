@@ -30,6 +30,7 @@
 struct fetching {
 	struct gyre__collector *c;
 	void (*use)(struct gyre__collector *c, void *child);
+	enum gyre__reading reading;
 	void *queue[DEPTH];
 	unsigned at;
 };
@@ -51,8 +52,8 @@ static bool begin_slab(struct gyre__slab *slab, void *collector)
 		}
 		if (!GYRE_TWIN(far_clears_late))
 			words[cell] &= ~GYRE_PURPLE;
-		words[cell] = gyre__crc_from_rc(words[cell] & ~GYRE_TRACE) | GYRE_GRAY |
-			      GYRE_IN_TRACE;
+		words[cell] =
+			gyre__crc_from_rc(words[cell] & ~GYRE_TRACE) | GYRE_GRAY | GYRE_IN_TRACE;
 	}
 	return true;
 }
@@ -148,7 +149,7 @@ static void follow_some(struct fetching *f, const struct gyre__vector *list, siz
 			__builtin_prefetch(gyre__word_of(list->items[*head + DEPTH]));
 		}
 		if (!(*gyre__word_of(object) & GYRE_RELEASED))
-			gyre__each_edge(f->c, object, queue_child, f);
+			gyre__each_read(f->c, object, f->reading, queue_child, f);
 		/* The queue may still hold what would make the list longer. */
 		if (*head == list->count)
 			empty_queue(f);
@@ -159,7 +160,7 @@ static void follow_some(struct fetching *f, const struct gyre__vector *list, siz
 /* Looks into up to SLICE visited objects. */
 static void mark_some(struct gyre__collector *c)
 {
-	struct fetching f = { .c = c, .use = mark_child };
+	struct fetching f = { .c = c, .use = mark_child, .reading = GYRE_READ_CLEAN };
 
 	follow_some(&f, &c->far.visited, &c->far.head);
 }
@@ -200,7 +201,7 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 /* Follows what is live, or looks at up to SLICE visited objects for more of it. */
 static void scan_some(struct gyre__collector *c)
 {
-	struct fetching f = { .c = c, .use = blacken_child };
+	struct fetching f = { .c = c, .use = blacken_child, .reading = GYRE_READ_LIVE };
 	struct gyre__far *far = &c->far;
 	unsigned n;
 
@@ -216,8 +217,8 @@ static void scan_some(struct gyre__collector *c)
 		if (far->head + DEPTH < far->visited.count)
 			__builtin_prefetch(gyre__word_of(far->visited.items[far->head + DEPTH]));
 		/* One that has stuck since it was visited has references that no count tells of. */
-		if (gyre__is_gray(*word) && (gyre__crc(*word) > 0 || *word & GYRE_STUCK ||
-					     GYRE_TWIN(scan_blackens_white)))
+		if (gyre__is_gray(*word) &&
+		    (gyre__crc(*word) > 0 || *word & GYRE_STUCK || GYRE_TWIN(scan_blackens_white)))
 			blacken(c, object, word);
 	}
 }

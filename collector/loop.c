@@ -30,20 +30,26 @@ static uint64_t lap(uint64_t *since, gyre__counter *spent)
 static void apply(struct gyre__collector *c)
 {
 	c->processing++;
+	gyre__take_noted(c);
 	c->heap->engine->apply(c);
+	gyre__let_cleared_go(c);
 	gyre__recycle(c, c->snapshots_before);
 	c->snapshots_before = c->snapshots_left;
 	c->snapshots_left = NULL;
 }
 
-/* Judges all sets. What remains of those that are held is prepared, to be judged once more. */
+/* Judges all sets. What remains of those that are held is prepared, to be judged once more: for an
+ * engine that judges by the counts of one view when those are there. */
 static void judge(struct gyre__collector *c)
 {
-	if (c->sets_count == 0 && !c->far.settling)
-		return;
-	gyre__judge(c);
-	gyre__drain(c);
-	gyre__sets_prepare(c);
+	c->dues_starved = false;
+	if (c->sets_count > 0 || c->far.settling) {
+		gyre__judge(c);
+		gyre__drain(c);
+	}
+	gyre__zeros_gather(c);
+	if (!c->heap->engine->judges_at_once)
+		gyre__sets_prepare(c);
 }
 
 /* Begins a far pass if one is due, or goes on with it; the CPU time that it took. */
@@ -73,8 +79,11 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__drain(c);
 	c->untraced = untraced; /* what mutators dropped is not the affair of a full collection */
 	lap(&at, &counted->release_ns);
-	if (!c->heap->engine->judges_at_once)
-		judge(c);
+	/* What was carried over is judged by the counts of this view, if one is proof; and the
+	 * sooner, the fewer weak loads can come between. */
+	if (c->heap->engine->judges_at_once)
+		gyre__sets_prepare(c);
+	judge(c);
 	lap(&at, &counted->verdict_ns);
 	gyre__flush(c);
 	gyre__pressure_relieve(c->heap);
@@ -87,6 +96,8 @@ void gyre__cycle(struct gyre__collector *c)
 	/* Counts of one view and clean slots prove a set dead: nothing is waited for. */
 	if (c->heap->engine->judges_at_once)
 		judge(c);
+	else
+		gyre__sets_arm(c);
 	lap(&at, &counted->verdict_ns);
 	if (at - c->trimmed_ns > TRIM_NS) {
 		gyre__slabs_trim(c->heap);
@@ -100,25 +111,33 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__counter_set(&counted->collector_ns, cpu);
 }
 
+/* Goes on until all that was found is judged, and all that was owed to it is done; or there is no
+ * memory for that. */
+static void finish_sets(struct gyre__collector *c)
+{
+	while (c->far.phase != GYRE_FAR_IDLE || (c->sets_count > 0 && !c->dues_starved) ||
+	       c->cleared != NULL)
+		gyre__cycle(c);
+}
+
 /* One far pass, and the verdict on all that it finds. */
 static void pass_fully(struct gyre__collector *c)
 {
 	c->untraced = false;
 	gyre__far_begin(c);
 	gyre__far_slice(c);
-	while (c->far.phase != GYRE_FAR_IDLE || c->sets_count > 0)
-		gyre__cycle(c);
+	finish_sets(c);
 }
 
 /*
  * Everything that is garbage now: two boundaries apply all decrements that were journalled before;
  * then the counts and references of what is garbage stand still, so one far pass finds all of it,
  * whatever mutators do to the rest, and a few more boundaries judge it. But for cycles that an
- * object of an acyclic type holds, which no trial looks into: what held that object has to die
- * first. Each further pass reclaims something, so there are no more of them than there were
- * objects.
+ * object of an acyclic type holds, which no trial looks into, or one that counts 0 and waits for
+ * its weak cell: what holds them has to die first. Each further pass reclaims something, so there
+ * are no more of them than there were objects.
  */
-static enum gyre_status collect_fully(struct gyre__collector *c)
+enum gyre_status gyre__collect_fully(struct gyre__collector *c)
 {
 	const struct gyre__collector_counters *counted = &c->heap->counted;
 	uint64_t allocated = gyre__counter_get(&counted->objects_allocated), before;
@@ -128,8 +147,7 @@ static enum gyre_status collect_fully(struct gyre__collector *c)
 		gyre__cycle(c);
 	gyre__cycle(c);
 	gyre__cycle(c);
-	while (c->sets_count > 0)
-		gyre__cycle(c);
+	finish_sets(c);
 	do {
 		before = gyre__counter_get(&counted->objects_reclaimed);
 		pass_fully(c);
@@ -138,9 +156,10 @@ static enum gyre_status collect_fully(struct gyre__collector *c)
 	/* What the far pass freed by emptying its lists is vacant before the caller goes on. */
 	gyre__flush(c);
 	c->thorough = false;
-	if (!c->far.starved)
+	if (!c->far.starved && !c->zeros_lost && !c->dues_starved)
 		return GYRE_OK;
-	gyre__log(c->heap, GYRE_LOG_WARNING, "no memory for a full collection: cycles may be left");
+	gyre__log(c->heap, GYRE_LOG_WARNING,
+		  "no memory for a full collection: garbage may be left");
 	return GYRE_NO_MEMORY;
 }
 
@@ -155,10 +174,27 @@ static void serve_collects(struct gyre__collector *c)
 	gyre__lock_drop(&r->lock);
 	if (asked == r->collects_done)
 		return;
-	status = collect_fully(c);
+	status = gyre__collect_fully(c);
 	gyre__lock_take(&r->lock);
 	r->collects_done = asked;
 	r->collect_status = status;
+	gyre__event_signal(&r->done);
+	gyre__lock_drop(&r->lock);
+}
+
+static void serve_errand(struct gyre__collector *c)
+{
+	struct gyre__requests *r = &c->requests;
+	void (*errand)(struct gyre__collector * c, void *arg);
+
+	gyre__lock_take(&r->lock);
+	errand = r->errand;
+	gyre__lock_drop(&r->lock);
+	if (errand == NULL)
+		return;
+	errand(c, r->errand_arg);
+	gyre__lock_take(&r->lock);
+	r->errand = NULL;
 	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);
 }
@@ -197,6 +233,7 @@ static void run(void *collector)
 		stand_still(c);
 		gyre__serve_verify(c);
 		serve_collects(c);
+		serve_errand(c);
 		if (!stopped(c))
 			gyre__cycle(c);
 	}
@@ -214,16 +251,17 @@ static bool init(struct gyre__collector *c)
 	       /* Room that the first passes, and passes without memory, can count on. */
 	       gyre__vector_grow(&c->young) && gyre__vector_grow(&c->aged) &&
 	       gyre__vector_grow(&c->visited) && gyre__vector_grow(&c->stack) &&
-	       gyre__vector_grow(&c->members) && gyre__vector_grow(&c->far.visited) &&
-	       gyre__vector_grow(&c->tagged.early) && gyre__vector_grow(&c->tagged.reached) &&
-	       gyre__vector_grow(&c->far.black);
+	       gyre__vector_grow(&c->members) && gyre__vector_grow(&c->zeros) &&
+	       gyre__vector_grow(&c->far.visited) && gyre__vector_grow(&c->tagged.early) &&
+	       gyre__vector_grow(&c->tagged.reached) && gyre__vector_grow(&c->far.black);
 }
 
 static void release_all(struct gyre__collector *c)
 {
-	struct gyre__vector *vectors[] = { &c->young,   &c->aged,        &c->visited,  &c->stack,
-					   &c->members, &c->far.visited, &c->far.black,
-					   &c->tagged.early, &c->tagged.reached };
+	struct gyre__vector *vectors[] = { &c->young,         &c->aged,    &c->visited,
+					   &c->stack,         &c->members, &c->far.visited,
+					   &c->far.black,     &c->zeros,   &c->tagged.early,
+					   &c->tagged.reached };
 	size_t i;
 
 	for (i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
@@ -337,6 +375,34 @@ enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_veri
 	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);
 	return status;
+}
+
+/* Has errand(c, arg) done by the collector thread. One at a time: who closes the heap is alone. */
+static void run_errand(struct gyre_heap *heap, void (*errand)(struct gyre__collector *c, void *arg),
+		       void *arg)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+
+	gyre__lock_take(&r->lock);
+	r->errand = errand;
+	r->errand_arg = arg;
+	gyre__event_signal(&r->work);
+	while (r->errand != NULL)
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	gyre__lock_drop(&r->lock);
+}
+
+enum gyre_status gyre__collector_end_all(struct gyre_heap *heap)
+{
+	enum gyre_status status = GYRE_OK;
+
+	run_errand(heap, gyre__end_all, &status);
+	return status;
+}
+
+void gyre__collector_report(struct gyre_heap *heap)
+{
+	run_errand(heap, gyre__report_left, NULL);
 }
 
 void gyre__collector_hold(struct gyre_heap *heap)

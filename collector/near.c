@@ -142,7 +142,8 @@ static void scan(struct gyre__collector *c)
 			continue;
 		prove(c, c->visited.items[i], word);
 		while (c->stack.count > 0)
-			gyre__each_edge(c, c->stack.items[--c->stack.count], prove_child, c);
+			gyre__each_read(c, c->stack.items[--c->stack.count], GYRE_READ_LIVE,
+					prove_child, c);
 	}
 }
 
@@ -213,8 +214,7 @@ static size_t mark_batch(struct gyre__collector *c, size_t *next)
 		enum outcome outcome;
 
 		if (i + 8 < c->aged.count)
-			__builtin_prefetch(gyre__word_of(gyre__candidate(c->aged.items[i + 8])),
-					   1);
+			__builtin_prefetch(gyre__word_of(gyre__candidate(c->aged.items[i + 8])), 1);
 		*word &= ~GYRE_IN_YOUNG;
 		if (*word & GYRE_RELEASED) {
 			gyre__unlisted(c, object, word); /* rare: candidate died in its list */

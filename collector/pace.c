@@ -26,7 +26,7 @@
 static bool asked(const struct gyre__requests *r)
 {
 	return r->stop || r->awake || r->collects_asked != r->collects_done || r->verify_asked ||
-	       r->holds > 0;
+	       r->holds > 0 || r->errand != NULL;
 }
 
 bool gyre__boundary_due(struct gyre__collector *c)
@@ -92,7 +92,8 @@ bool gyre__far_due(struct gyre__collector *c)
 bool gyre__work_pending(const struct gyre__collector *c)
 {
 	return c->journal_before != NULL || c->births_before != NULL || c->young.count > 0 ||
-	       c->aged.count > 0 || c->sets_count > 0 || c->far.phase != GYRE_FAR_IDLE;
+	       c->aged.count > 0 || c->sets_count > 0 || c->far.phase != GYRE_FAR_IDLE ||
+	       c->cleared != NULL || c->zeros.count > 0 || c->zeros_lost;
 }
 
 /* After an epoch: the length of the next, by what this one cost, if little died in it. */

@@ -11,6 +11,7 @@
 #include "platform/tsan.h"
 #include "platform/yield.h"
 #include "poison.h"
+#include "side.h"
 #include "twin.h"
 #include "type.h"
 
@@ -43,12 +44,24 @@ static void count_freed(struct gyre__collector *c, struct gyre__slab *slab, uint
 	c->touched = slab;
 }
 
+/* What it owned was given up with its references; the next object in its place has nothing. */
+static void forget_attachment(const void *object)
+{
+	gyre__side_entry *entry = gyre__side_find(object, GYRE_SIDE_ATTACHMENT);
+
+	/* Relaxed: nobody else refers to the object; its cell is handed over under a lock. */
+	if (entry != NULL)
+		atomic_store_explicit(entry, NULL, memory_order_relaxed);
+}
+
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	struct gyre__slab *slab = gyre__slab_of(object);
 	uint32_t cell = gyre__cell_index(slab, object);
 
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
+	if (__builtin_expect(gyre__special(gyre__locator_of(object)) & GYRE_SPECIAL_ATTACHED, 0))
+		forget_attachment(object);
 	vacate(c, slab, object);
 	*word = 0;
 	gyre__bits_set(gyre__freed(slab), cell, cell + 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * set.c: candidate sets: gathering what a trial left GRAY, and sigma preparation, in one walk.
- * Collector thread.
+ * Collector thread. And sets of what a special object that counts 0 holds alone, gathered by
+ * counts.
  *
  * Invariants: a member is IN_SET from its gathering to the verdict that frees it or lets it go, and
  * is never freed in between. Each set, also what is carried over of a refused one, was prepared
@@ -15,6 +16,7 @@
 struct gathering {
 	struct gyre__collector *c;
 	uint64_t in_trace; /* of the objects to gather: IN_TRACE or 0 */
+	unsigned special;  /* of the members' slabs */
 	bool failed;
 };
 
@@ -25,6 +27,7 @@ static void take(struct gathering *g, void *object, uint64_t *word)
 		g->failed = true;
 		return;
 	}
+	g->special |= gyre__special(gyre__locator_of(object));
 	*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_IN_SET | GYRE_ORANGE;
 }
 
@@ -53,7 +56,7 @@ static void take_child(void *gathering, void *child)
 	subtract(NULL, child);
 }
 
-static bool add_set(struct gyre__collector *c, size_t from)
+static bool add_set(struct gyre__collector *c, size_t from, unsigned special)
 {
 	if (c->sets_count == c->sets_room) {
 		size_t room = c->sets_room == 0 ? 256 : c->sets_room * 2;
@@ -64,7 +67,9 @@ static bool add_set(struct gyre__collector *c, size_t from)
 		c->sets = sets;
 		c->sets_room = room;
 	}
-	c->sets[c->sets_count++] = (struct gyre__set){ from, c->members.count - from };
+	c->sets[c->sets_count++] = (struct gyre__set){ .from = from,
+						       .count = c->members.count - from,
+						       .special = special };
 	gyre__counter_add(&c->heap->counted.sets_found, 1);
 	return true;
 }
@@ -83,7 +88,7 @@ static void abandon(struct gyre__collector *c, void *root, size_t from)
 
 size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace)
 {
-	struct gathering g = { c, in_trace, false };
+	struct gathering g = { c, in_trace, 0, false };
 	size_t from = c->members.count, i;
 
 	take(&g, root, gyre__word_of(root));
@@ -91,7 +96,7 @@ size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace
 		gyre__each_edge(c, c->members.items[i], take_child, &g);
 	for (i = from; i < c->members.count; i++)
 		*gyre__word_of(c->members.items[i]) &= ~GYRE_TRACE;
-	if (g.failed || !add_set(c, from)) {
+	if (g.failed || !add_set(c, from, g.special)) {
 		abandon(c, root, from);
 		return 0;
 	}
@@ -101,13 +106,16 @@ size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace
 bool gyre__set_take(struct gyre__collector *c, void *const *objects, size_t count)
 {
 	size_t from = c->members.count, i;
+	unsigned special = 0;
 
 	if (!gyre__vector_reserve(&c->members, from + count))
 		return false;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		c->members.items[from + i] = objects[i];
+		special |= gyre__special(gyre__locator_of(objects[i]));
+	}
 	c->members.count += count;
-	if (!add_set(c, from)) {
+	if (!add_set(c, from, special)) {
 		c->members.count = from;
 		return false;
 	}
@@ -119,8 +127,59 @@ bool gyre__set_take(struct gyre__collector *c, void *const *objects, size_t coun
 	return true;
 }
 
-/* Prepares a set again that was carried over. */
-static void prepare(struct gyre__collector *c, const struct gyre__set *set)
+/*
+ * An edge of a member of a closure. The child joins when members explain all that it counts; until
+ * then it is GRAY, and on the stack so that it can be put back. What a far pass has in hand is left
+ * to it.
+ */
+static void join_child(void *gathering, void *child)
+{
+	const uint64_t open = GYRE_BORN | GYRE_RELEASED | GYRE_STUCK | GYRE_IN_SET | GYRE_IN_TRACE;
+	struct gathering *g = gathering;
+	uint64_t *word = gyre__word_of(child);
+
+	if ((*word & open) != GYRE_BORN || gyre__is_newborn(*word) || gyre__rc(*word) == 0) {
+		subtract(NULL, child);
+		return;
+	}
+	if (!gyre__is_gray(*word)) {
+		if (!gyre__vector_push(&g->c->stack, child))
+			return;
+		*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_GRAY;
+	}
+	*word -= GYRE_CRC_ONE;
+	if (gyre__crc(*word) > 0 || !gyre__vector_push(&g->c->members, child))
+		return;
+	g->special |= gyre__special(gyre__locator_of(child));
+	*word = (*word & ~GYRE_TRACE) | GYRE_RED | GYRE_IN_SET | GYRE_ORANGE;
+}
+
+bool gyre__set_close_over(struct gyre__collector *c, void *root)
+{
+	struct gathering g = { c, 0, 0, false };
+	size_t from = c->members.count, i;
+	bool done;
+
+	c->stack.count = 0;
+	take(&g, root, gyre__word_of(root));
+	for (i = from; i < c->members.count; i++)
+		gyre__each_edge(c, c->members.items[i], join_child, &g);
+	for (i = 0; i < c->stack.count; i++)
+		*gyre__word_of(c->stack.items[i]) &= ~GYRE_TRACE;
+	for (i = from; i < c->members.count; i++)
+		*gyre__word_of(c->members.items[i]) &= ~GYRE_TRACE;
+	c->stack.count = 0;
+	done = !g.failed && add_set(c, from, g.special);
+	for (i = from; i < c->members.count && !done; i++)
+		*gyre__word_of(c->members.items[i]) &= ~(GYRE_IN_SET | GYRE_ORANGE);
+	if (done)
+		c->sets[c->sets_count - 1].by_count = true;
+	else
+		c->members.count = from; /* rare: closure without memory */
+	return done;
+}
+
+void gyre__set_prepare(struct gyre__collector *c, struct gyre__set *set)
 {
 	void **members = c->members.items + set->from;
 	size_t i;
@@ -128,6 +187,8 @@ static void prepare(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
+		/* It may have got a weak cell since the set was found, and not be held any more. */
+		set->special |= gyre__special(gyre__locator_of(members[i]));
 		/* One that died by its count has given its references up. It is not ORANGE, so it
 		 * leaves at the verdict. */
 		if (!(*word & GYRE_RELEASED))
@@ -148,5 +209,5 @@ void gyre__sets_prepare(struct gyre__collector *c)
 	size_t i;
 
 	for (i = 0; i < c->sets_count; i++)
-		prepare(c, &c->sets[i]);
+		gyre__set_prepare(c, &c->sets[i]);
 }

@@ -13,12 +13,16 @@
  * counts of the sets it leads to, so that a chain of sets dies in one verdict. An edge between sets
  * of different passes may lead the other way; it only delays the set that it leads to.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "edge.h"
 #include "twin.h"
 
-enum verdict { DEAD, TOUCHED, HELD };
+/* Room for sets that is kept when there are none. */
+#define SETS_KEPT 4096
+
+enum verdict { DEAD, TOUCHED, HELD, WAITS, REVIVED };
 
 /* Puts a set to both tests, and leaves its members RED for what follows from the verdict. */
 static enum verdict examine(struct gyre__collector *c, const struct gyre__set *set)
@@ -60,6 +64,7 @@ static void give_up(void *collector, void *child)
 static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 {
 	void **members = c->members.items + set->from;
+	uint64_t candidates = gyre__counter_get(&c->heap->counted.candidates);
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
@@ -67,6 +72,9 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 			__builtin_prefetch(members[i + 8]);
 		gyre__each_reference(c, members[i], give_up, c);
 	}
+	/* What waited for its weak cells held others that long. */
+	if (set->special != 0 && gyre__counter_get(&c->heap->counted.candidates) != candidates)
+		c->untraced = true;
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
@@ -75,9 +83,10 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 		if (!(*word & GYRE_LISTED))
 			gyre__free_cell(c, members[i], word);
 	}
-	if (GYRE_TWIN(freed_root_listed))
+	if (GYRE_TWIN(freed_root_listed) && set->count > 0)
 		gyre__suspect(c, members[0], gyre__word_of(members[0]));
-	gyre__counter_add(&c->heap->counted.reclaimed_by_cycle, set->count);
+	if (!set->by_count)
+		gyre__counter_add(&c->heap->counted.reclaimed_by_cycle, set->count);
 	gyre__counter_add(&c->heap->counted.sets_freed, 1);
 }
 
@@ -101,7 +110,7 @@ static void leave_set(struct gyre__collector *c, void *object, uint64_t *word)
 		gyre__unlisted(c, object, word); /* rare: released member leaves its set */
 	else if (gyre__rc(*word) == 0)
 		/* Brought to 0 by the freeing of another set: nobody else would ever release it. */
-		gyre__release(c, object, word);
+		gyre__reached_zero(c, object, word);
 	else
 		leave_alive(c, object, word);
 }
@@ -116,9 +125,11 @@ static void leave_too(void *collector, void *child)
 
 /* A member that the tests speak for: it leaves, and is a candidate again, so that whatever it
  * reaches is reachable from a candidate still. */
-static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
+static void leave_first(struct gyre__collector *c, const struct gyre__set *set, void *object,
+			uint64_t *word)
 {
-	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG | GYRE_STUCK)) && gyre__rc(*word) > 0) {
+	if (!(*word & (GYRE_RELEASED | GYRE_IN_YOUNG | GYRE_STUCK)) && gyre__rc(*word) > 0 &&
+	    !gyre__locator_of(object)->acyclic && !(GYRE_TWIN(zeros_forgotten) && set->by_count)) {
 		*word &= ~GYRE_PURPLE; /* so that it gets a place in the list */
 		*word &= ~GYRE_IN_SET;
 		gyre__suspect(c, object, word); /* rare: living member leaves its set */
@@ -131,12 +142,17 @@ static void leave_first(struct gyre__collector *c, void *object, uint64_t *word)
  * touched or are held from outside leave, with all members that they reach; what remains, if
  * anything, is prepared again and judged after the next boundary. So live objects that mutators
  * keep changing cannot protect the garbage beside them for ever. The number of members that remain,
- * at the range's front.
+ * at the range's front. If a weak load has spoken for the set, all leave: there is no telling which
+ * of them it was.
  */
-static size_t refuse(struct gyre__collector *c, const struct gyre__set *set)
+static size_t refuse(struct gyre__collector *c, struct gyre__set *set, bool all)
 {
 	void **members = c->members.items + set->from;
 	size_t i, kept = 0;
+
+	set->refused = c->processing;
+	if (set->special & GYRE_SPECIAL_WEAK)
+		gyre__disarm(c, set);
 
 	/* A released member is freed when it leaves, so its references must have been given up. */
 	gyre__drain(c);
@@ -150,8 +166,8 @@ static size_t refuse(struct gyre__collector *c, const struct gyre__set *set)
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
-		if (gyre__is_red(*word) && (!(*word & GYRE_ORANGE) || gyre__crc(*word) != 0))
-			leave_first(c, members[i], word);
+		if (gyre__is_red(*word) && (all || !(*word & GYRE_ORANGE) || gyre__crc(*word) != 0))
+			leave_first(c, set, members[i], word);
 	}
 	while (c->stack.count > 0)
 		gyre__each_edge(c, c->stack.items[--c->stack.count], leave_too, c);
@@ -188,43 +204,90 @@ static void carry_over(struct gyre__collector *c)
 		memmove(c->members.items + members, c->members.items + set.from,
 			set.count * sizeof(void *));
 		/* rare: carried-over set */
-		c->sets[sets++] = (struct gyre__set){ members, set.count };
+		set.from = members;
+		c->sets[sets++] = set;
 		members += set.count;
 	}
 	c->sets_count = sets;
 	c->members.count = members;
-	if (members == 0)
-		gyre__vector_reset(&c->members);
+	if (members > 0)
+		return;
+	gyre__vector_reset(&c->members);
+	/* As many as there were special zeros at once. */
+	if (c->sets_room > SETS_KEPT) {
+		free(c->sets);
+		c->sets = NULL;
+		c->sets_room = 0;
+	}
+}
+
+/* The verdict on a set, also by what is owed to its members. */
+static enum verdict try_set(struct gyre__collector *c, struct gyre__set *set)
+{
+	enum verdict verdict;
+
+	/* What lived has left with what it reaches by slots that were clean; of the others, which
+	 * the open epoch had written by then, only the trial counts of the next view tell. */
+	if (set->refused == c->processing && !GYRE_TWIN(remains_at_once))
+		return WAITS; /* rare: remains of a set meet a second verdict */
+	verdict = examine(c, set);
+	if (verdict != DEAD || set->special == 0)
+		return verdict;
+	switch (gyre__death_of(c, set)) {
+	case GYRE_DEATH_DUE:
+		return DEAD;
+	case GYRE_DEATH_WAITS:
+		return WAITS;
+	default:
+		return REVIVED;
+	}
+}
+
+/* What follows from the verdict. carried: a set that was judged before this one is carried over. */
+static void deal_with(struct gyre__collector *c, struct gyre__set *set, enum verdict verdict,
+		      bool carried)
+{
+	struct gyre__collector_counters *counted = &c->heap->counted;
+
+	switch (verdict) {
+	case DEAD:
+		free_set(c, set);
+		set->count = 0;
+		break;
+	case TOUCHED:
+		/* rare: delta test fails */
+		gyre__counter_add(&counted->sets_refused_delta, 1);
+		set->count = refuse(c, set, false);
+		break;
+	case HELD:
+		/* rare: sigma test fails */
+		gyre__counter_add(&counted->sets_refused_sigma, 1);
+		/* What holds it may be garbage that is carried over: it waits for that as a
+		 * whole. Each verdict frees or shrinks the last of the sets, so all end. */
+		if (carried)
+			spare(c, set);
+		else
+			set->count = refuse(c, set, false);
+		break;
+	case WAITS:
+		spare(c, set);
+		break;
+	case REVIVED:
+		set->count = refuse(c, set, true);
+		break;
+	}
 }
 
 void gyre__judge(struct gyre__collector *c)
 {
-	struct gyre__collector_counters *counted = &c->heap->counted;
 	bool carried = false;
 	size_t n;
 
 	for (n = c->sets_count; n-- > 0;) {
 		struct gyre__set *set =
 			&c->sets[GYRE_TWIN(first_to_last) ? c->sets_count - 1 - n : n];
-		enum verdict verdict = examine(c, set);
 
-		if (verdict == DEAD) {
-			free_set(c, set);
-			set->count = 0;
-		} else if (verdict == TOUCHED) {
-			/* rare: delta test fails */
-			gyre__counter_add(&counted->sets_refused_delta, 1);
-			set->count = refuse(c, set);
-		} else {
-			/* rare: sigma test fails */
-			gyre__counter_add(&counted->sets_refused_sigma, 1);
-			/* What holds it may be garbage that is carried over: it waits for that as a
-			 * whole. Each verdict frees or shrinks the last of the sets, so all end. */
-			if (carried)
-				spare(c, set);
-			else
-				set->count = refuse(c, set);
-		}
+		deal_with(c, set, try_set(c, set), carried);
 		carried = carried || set->count > 0;
 	}
 	carry_over(c);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "edge.h"
+#include "ends.h"
 
 enum mark { UNSEEN, REACHED, ENTERED, LEFT }; /* the last two: in the search for acyclic cycles */
 
@@ -34,7 +35,7 @@ struct verifier {
 	struct gyre__vector stack;
 	uintptr_t *arenas; /* addresses, in order */
 	size_t arenas_count;
-	uintptr_t last; /* the arena of the last object */
+	uintptr_t last;   /* the arena of the last object */
 	const void *from; /* whose references are being looked at */
 	bool starved;
 };
@@ -197,7 +198,39 @@ static void count_slab(struct verifier *v, struct cells *cells)
 		v->report.bytes += gyre__cell_bytes(slab);
 		v->from = object;
 		gyre__each_edge(v->c, object, count_reference, v);
+		if (gyre__side_get(object, GYRE_SIDE_WEAK) != NULL)
+			count_reference(v, gyre__side_get(object, GYRE_SIDE_WEAK));
 	}
+}
+
+static void each_batch(struct verifier *v, const struct gyre__batch *batch,
+		       void (*visit)(void *arg, void *object))
+{
+	size_t i;
+
+	for (; batch != NULL; batch = batch->next)
+		for (i = batch->unpinned; i < batch->count; i++)
+			visit(v, batch->objects[i]);
+}
+
+/* Calls visit for what is pinned for finalizers that wait or run. */
+static void each_pinned(struct verifier *v, void (*visit)(void *arg, void *object))
+{
+	struct gyre__ends *ends = &v->c->heap->ends;
+
+	gyre__lock_take(&ends->lock);
+	each_batch(v, ends->first, visit);
+	each_batch(v, ends->active, visit);
+	gyre__lock_drop(&ends->lock);
+}
+
+/* Weak cells that were cleared, but are counted for their objects until a boundary later. */
+static void count_cleared(struct verifier *v)
+{
+	struct gyre__weak_cell *cell;
+
+	for (cell = v->c->cleared; cell != NULL; cell = cell->next)
+		count_reference(v, cell);
 }
 
 /* Calls visit for each root, and for what the mutators' frames hold. */
@@ -228,8 +261,8 @@ static void each_kept(struct verifier *v, void (*visit)(void *arg, void *object)
 				void *object;
 
 				memcpy(&object,
-				       keep->addresses ? keep->addresses[i] :
-							 (const void *)&keep->values[i],
+				       keep->addresses ? keep->addresses[i]
+						       : (const void *)&keep->values[i],
 				       sizeof(object));
 				if (object != NULL)
 					visit(v, object);
@@ -277,8 +310,15 @@ static void search(struct verifier *v)
 {
 	each_root(v, reach);
 	each_kept(v, reach);
-	while (v->stack.count > 0)
-		gyre__each_edge(v->c, v->stack.items[--v->stack.count], reach, v);
+	each_pinned(v, reach);
+	while (v->stack.count > 0) {
+		void *object = v->stack.items[--v->stack.count];
+		void *cell = gyre__side_get(object, GYRE_SIDE_WEAK);
+
+		gyre__each_edge(v->c, object, reach, v);
+		if (cell != NULL)
+			reach(v, cell);
+	}
 	v->report.unreachable = v->report.objects - v->report.reachable;
 }
 
@@ -346,6 +386,8 @@ static void check(struct verifier *v)
 	v->from = NULL;
 	each_root(v, count_reference);
 	each_kept(v, count_reference);
+	each_pinned(v, count_reference);
+	count_cleared(v);
 	for (i = 0; i < v->count; i++)
 		check_counts(v, &v->cells[i]);
 	search(v);
@@ -451,8 +493,9 @@ void gyre__serve_verify(struct gyre__collector *c)
 	release_tables(&v);
 	gyre__lock_take(&r->lock);
 	*r->report = v.report;
-	r->verify_status = v.starved ? GYRE_NO_MEMORY :
-			   v.report.disagreements > 0 ? GYRE_DISAGREES : GYRE_OK;
+	r->verify_status = v.starved                    ? GYRE_NO_MEMORY
+			   : v.report.disagreements > 0 ? GYRE_DISAGREES
+							: GYRE_OK;
 	r->verify_asked = false;
 	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * watch.c: the thread that watches over boundaries. It sleeps, and when a boundary has been waited
- * for too long it names the threads that hold it up. A thread of its own, because the collector
- * itself is waiting in a grace period then.
+ * for too long it names the threads that hold it up; and a finalizer that runs for too long. A
+ * thread of its own, because the collector itself is waiting in a grace period then.
  *
  * Invariant: it reads the registry under its lock and writes nothing but the log and one counter;
  * the log is called without a lock.
@@ -57,16 +57,72 @@ static void report(struct gyre__collector *c, uint64_t waited_ns)
 			  (unsigned long long)(waited_ns / 1000000));
 }
 
+/* A finalizer or callback that has run for longer than it should. */
+struct running {
+	char what[96];
+	char thread[32];
+	uint64_t since, ns;
+};
+
+/* The first that runs too long and began after the last one that was named. */
+static bool find_running(struct gyre_heap *heap, uint64_t named, struct running *found)
+{
+	uint64_t now = gyre__now_ns();
+	struct gyre_mutator *m;
+	bool any = false;
+
+	gyre__lock_take(&heap->registry.lock);
+	for (m = heap->registry.first; m != NULL && !any; m = m->next) {
+		/* Relaxed: no more than a log line depends on them. */
+		uint64_t since = atomic_load_explicit(&m->running_since, memory_order_relaxed);
+		const char *what = atomic_load_explicit(&m->running, memory_order_relaxed);
+
+		if (since <= named || now < since || now - since < heap->options.finalizer_ns)
+			continue;
+		any = true;
+		strncpy(found->what, what, sizeof(found->what) - 1);
+		memcpy(found->thread, m->name, sizeof(m->name));
+		found->since = since;
+		found->ns = now - since;
+	}
+	gyre__lock_drop(&heap->registry.lock);
+	return any;
+}
+
+/* Names each call once. Gives when the last one that was named began. */
+static uint64_t watch_finalizers(struct gyre_heap *heap, uint64_t named)
+{
+	struct running found = { 0 };
+
+	if (!find_running(heap, named, &found))
+		return named;
+	gyre__log(heap, GYRE_LOG_WARNING,
+		  "the finalizer of %s has run for %llu ms on thread %s: others wait for it",
+		  found.what, (unsigned long long)(found.ns / 1000000), found.thread);
+	return found.since;
+}
+
+/* How long to sleep between two looks. */
+static uint64_t rest(const struct gyre_options *o)
+{
+	uint64_t least = o->stall_ns < o->finalizer_ns ? o->stall_ns : o->finalizer_ns;
+
+	return least / 4 + 1000000;
+}
+
 void gyre__watch(void *collector)
 {
 	struct gyre__collector *c = collector;
-	uint64_t stall = c->heap->options.stall_ns, named = 0, patience = stall;
+	uint64_t stall = c->heap->options.stall_ns, named = 0, patience = stall, finalizer = 0;
 
 	gyre__lock_take(&c->requests.lock);
 	while (!c->requests.stop) {
 		uint64_t since, waited;
 
-		gyre__event_wait(&c->watch_event, &c->requests.lock, stall / 4 + 1000000);
+		gyre__event_wait(&c->watch_event, &c->requests.lock, rest(&c->heap->options));
+		gyre__lock_drop(&c->requests.lock);
+		finalizer = watch_finalizers(c->heap, finalizer);
+		gyre__lock_take(&c->requests.lock);
 		since = atomic_load_explicit(&c->waiting_since, memory_order_relaxed);
 		waited = since == 0 ? 0 : gyre__now_ns() - since;
 		if (since != named)

@@ -23,9 +23,11 @@
  *   PROVEN  found live by a trial, once in its life. Trials of what was never proven do not look at
  *           it, which bounds what they cost.
  *   PENDING a newborn that is reached, and whose slots are still to be counted (engine tagged).
+ *   FINALIZED  its finalizer has run, or waits to.
+ *   IN_ZEROS   in the list of those that count 0 and have a weak cell, or a finalizer to run.
  *
  * A released object that waits for its references to be given up keeps the link of that list where
- * its counts were, so a list of any length dies without memory. Addresses of up to 55 bits fit;
+ * its counts were, so a list of any length dies without memory. Addresses of up to 53 bits fit;
  * Linux gives none beyond 52 to who does not ask for it.
  */
 #ifndef GYRE_WORD_H
@@ -52,9 +54,12 @@
 #define GYRE_PROVEN ((uint64_t)1 << 10)
 #define GYRE_PENDING ((uint64_t)1 << 11)
 
-#define GYRE_FLAGS_BITS 12
+#define GYRE_FINALIZED ((uint64_t)1 << 12)
+#define GYRE_IN_ZEROS ((uint64_t)1 << 13)
+
+#define GYRE_FLAGS_BITS 14
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)
-#define GYRE_COUNT_BITS 26
+#define GYRE_COUNT_BITS 25
 #define GYRE_COUNT_MASK (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
 /* Where a count sticks: earlier in simulation, so that a thousand references do it. */
 #define GYRE_COUNT_MAX GYRE_IF_SIM((uint64_t)1023, GYRE_COUNT_MASK)
@@ -66,7 +71,7 @@
 _Static_assert(GYRE_CRC_SHIFT + GYRE_COUNT_BITS == 64, "two counts and the flags fill the word");
 
 /* Lists that hold a pointer to the object: while one does, the cell is not freed. */
-#define GYRE_LISTED (GYRE_IN_YOUNG | GYRE_IN_TRACE | GYRE_IN_SET)
+#define GYRE_LISTED (GYRE_IN_YOUNG | GYRE_IN_TRACE | GYRE_IN_SET | GYRE_IN_ZEROS)
 
 static inline uint64_t gyre__rc(uint64_t word)
 {

@@ -99,6 +99,8 @@ static void copy_collector(struct gyre_heap *heap, struct gyre_stats *s)
 	s->journal_entries = gyre__counter_get(&c->journal_entries);
 	s->newborns_counted = gyre__counter_get(&c->newborns_counted);
 	s->views_looked_up = gyre__counter_get(&c->views_looked_up);
+	s->weak_cleared = gyre__counter_get(&c->weak_cleared);
+	s->weak_revived = gyre__counter_get(&c->weak_revived);
 	s->collector_ns = gyre__counter_get(&c->collector_ns);
 	s->phases.wait_ns = gyre__counter_get(&c->wait_ns);
 	s->phases.count_ns = gyre__counter_get(&c->count_ns);
@@ -116,6 +118,11 @@ static void copy_shared(struct gyre_heap *heap, struct gyre_stats *s)
 
 	s->engine = heap->engine->name;
 	s->window_stores = gyre__counter_get(&c->window_stores);
+	s->weak_cells = gyre__counter_get(&c->weak_cells);
+	s->notices_called = gyre__counter_get(&c->notices_called);
+	s->finalizers_run = gyre__counter_get(&c->finalizers_run);
+	s->finalizers_waiting = gyre__counter_get(&c->finalizers_waiting);
+	s->finalizers_waiting_max = gyre__counter_get(&c->finalizers_waiting_max);
 	s->poison_faults = gyre__counter_get(&c->poison_faults);
 	s->orphans = gyre__counter_get(&c->orphans);
 	s->stalls = gyre__counter_get(&c->stalls);
@@ -132,9 +139,9 @@ enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stat
 {
 	struct gyre_stats all;
 
-	/* The two sizes there have been. */
+	/* The sizes there have been. */
 	if (heap == NULL || stats == NULL ||
-	    (stats->size != sizeof(all) &&
+	    (stats->size != sizeof(all) && stats->size != offsetof(struct gyre_stats, weak_cells) &&
 	     stats->size != offsetof(struct gyre_stats, newborns_counted)))
 		return GYRE_INVALID;
 	if (gyre__frozen(heap))

@@ -35,6 +35,10 @@ struct gyre__engine {
 	enum gyre_status (*put)(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 	enum gyre_status (*compare_exchange)(struct gyre_mutator *m, gyre_ref *slot,
 					     uintptr_t *expected, uintptr_t value);
+	/* Counts object over the next boundary, as if a frame held it; room was reserved. */
+	void (*count_once)(struct gyre_mutator *m, const void *object);
+	/* Loads of weak cells are noted in the cell: the delta test needs to know of them. */
+	bool logs_loads;
 	/* Spare chunks that so many writes may take. */
 	size_t (*needs)(const struct gyre_mutator *m, size_t writes);
 
@@ -64,6 +68,7 @@ enum gyre_status gyre__recycler_exchange(struct gyre_mutator *m, gyre_ref *slot,
 enum gyre_status gyre__recycler_put(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 enum gyre_status gyre__recycler_compare_exchange(struct gyre_mutator *m, gyre_ref *slot,
 						 uintptr_t *expected, uintptr_t value);
+void gyre__recycler_count_once(struct gyre_mutator *m, const void *object);
 size_t gyre__recycler_needs(const struct gyre_mutator *m, size_t writes);
 void gyre__recycler_enter(struct gyre_mutator *m, uint64_t phase);
 bool gyre__recycler_handshake(struct gyre_mutator *m, uint64_t phase);
@@ -73,6 +78,7 @@ enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, u
 enum gyre_status gyre__tagged_put(struct gyre_mutator *m, gyre_ref *slot, uintptr_t value);
 enum gyre_status gyre__tagged_compare_exchange(struct gyre_mutator *m, gyre_ref *slot,
 					       uintptr_t *expected, uintptr_t value);
+void gyre__tagged_count_once(struct gyre_mutator *m, const void *object);
 size_t gyre__tagged_needs(const struct gyre_mutator *m, size_t writes);
 void gyre__tagged_enter(struct gyre_mutator *m, uint64_t phase);
 bool gyre__tagged_handshake(struct gyre_mutator *m, uint64_t phase);

@@ -12,6 +12,7 @@
 
 static void take_all(struct gyre_heap *heap)
 {
+	gyre__lock_take(&heap->ends.lock);
 	gyre__lock_take(&heap->registry.lock);
 	gyre__lock_take(&heap->roots_lock);
 	gyre__lock_take(&heap->slabs.lock);
@@ -26,6 +27,7 @@ static void drop_all(struct gyre_heap *heap)
 	gyre__lock_drop(&heap->slabs.lock);
 	gyre__lock_drop(&heap->roots_lock);
 	gyre__lock_drop(&heap->registry.lock);
+	gyre__lock_drop(&heap->ends.lock);
 }
 
 enum gyre_status gyre_fork_before(struct gyre_heap *heap)

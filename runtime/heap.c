@@ -44,6 +44,8 @@ static void complete(struct gyre_options *o)
 		o->far_percent = 50;
 	if (o->collector_stack == 0)
 		o->collector_stack = (size_t)256 << 10;
+	if (o->finalizer_ns == 0)
+		o->finalizer_ns = 1000000000;
 	if (o->engine == GYRE_ENGINE_DEFAULT)
 		o->engine = GYRE_ENGINE_TAGGED;
 }
@@ -58,7 +60,9 @@ static bool in_range(const struct gyre_options *o)
 	       o->delay_ns <= hour && o->near_budget <= (uint32_t)1 << 30 &&
 	       o->far_percent <= 100000 && o->collector_stack <= (size_t)1 << 30 &&
 	       (unsigned)o->engine <= GYRE_ENGINE_RECYCLER &&
-	       (o->flags & ~(unsigned)GYRE_POISON) == 0;
+	       (unsigned)o->finalizing <= GYRE_FINALIZE_HOST && o->finalizer_ns <= hour &&
+	       (o->flags & ~(unsigned)(GYRE_POISON | GYRE_CLOSE_FINALIZES | GYRE_CLOSE_REPORTS)) ==
+		       0;
 }
 
 /* The caller's options over the defaults. */
@@ -66,8 +70,9 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 {
 	gyre_options_init(&heap->options);
 	if (options != NULL) {
-		/* The two sizes there have been. */
+		/* The sizes there have been. */
 		if (options->size != sizeof(heap->options) &&
+		    options->size != offsetof(struct gyre_options, finalizing) &&
 		    options->size != offsetof(struct gyre_options, engine))
 			return false;
 		memcpy(&heap->options, options, options->size);
@@ -75,8 +80,8 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 	complete(&heap->options);
 	if (!in_range(&heap->options))
 		return false;
-	heap->engine = heap->options.engine == GYRE_ENGINE_RECYCLER ? &gyre__recycler :
-								      &gyre__tagged;
+	heap->engine =
+		heap->options.engine == GYRE_ENGINE_RECYCLER ? &gyre__recycler : &gyre__tagged;
 	strncpy(heap->name, heap->options.name, sizeof(heap->name) - 1);
 	heap->options.name = heap->name;
 	return true;
@@ -84,16 +89,19 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 
 static bool init_locks(struct gyre_heap *heap)
 {
-	/* None of these fails on Linux; if one did, what was made before would need no undoing. */
+	/* None of these fails on Linux but the last, for want of a descriptor; and what was made
+	 * before needs no undoing. */
 	return gyre__lock_init(&heap->registry.lock) &&
 	       gyre__event_init(&heap->registry.released) &&
 	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
 	       gyre__lock_init(&heap->roots_lock) && gyre__lock_init(&heap->fork_lock) &&
-	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks);
+	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks) &&
+	       gyre__ends_init(heap);
 }
 
 static void destroy(struct gyre_heap *heap)
 {
+	gyre__ends_destroy(heap);
 	gyre__slabs_destroy(&heap->slabs);
 	gyre__chunks_destroy(&heap->chunks);
 	gyre__types_destroy(heap);
@@ -116,9 +124,13 @@ enum gyre_status gyre_heap_open(struct gyre_heap **heap, const struct gyre_optio
 	made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return GYRE_NO_MEMORY;
-	if (!read_options(made, options) || !init_locks(made)) {
+	if (!read_options(made, options)) {
 		free(made);
 		return GYRE_INVALID;
+	}
+	if (!init_locks(made)) {
+		free(made);
+		return GYRE_LIMIT; /* rare: no descriptor to poll */
 	}
 	atomic_init(&made->phase, made->engine->handshakes);
 	if (!gyre__leavings_init(&made->leavings, gyre__mutator_ended)) {
@@ -137,6 +149,7 @@ enum gyre_status gyre_heap_open(struct gyre_heap **heap, const struct gyre_optio
 
 enum gyre_status gyre_heap_close(struct gyre_heap *heap)
 {
+	enum gyre_status status;
 	bool busy;
 
 	if (heap == NULL)
@@ -146,8 +159,11 @@ enum gyre_status gyre_heap_close(struct gyre_heap *heap)
 	gyre__lock_take(&heap->registry.lock);
 	busy = heap->registry.attached > 0;
 	gyre__lock_drop(&heap->registry.lock);
-	if (busy)
+	if (busy || gyre__leavings_get(&heap->leavings) != NULL)
 		return GYRE_BUSY;
+	status = gyre__ends_close(heap);
+	if (status != GYRE_OK)
+		return status;
 	gyre__qsbr_park();
 	gyre__collector_stop(heap);
 	gyre__qsbr_unpark();

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "counters.h"
+#include "ends.h"
 #include "journal.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
@@ -27,17 +28,17 @@ struct gyre__registry {
 	struct gyre__lock lock;
 	struct gyre__event released; /* a claimed mutator was given back, or a stop ended */
 	struct gyre_mutator *first;
-	uint32_t attached;  /* running or parked */
-	bool stopping;      /* gyre_verify brings the mutators to rest: nobody attaches */
+	uint32_t attached; /* running or parked */
+	bool stopping;     /* gyre_verify brings the mutators to rest: nobody attaches */
 };
 
 /* How far mutators are ahead of the collector, and how they wait for it. See pressure.h. */
 struct gyre__pressure {
 	struct gyre__lock lock;
 	struct gyre__event relief;
-	_Atomic(uint64_t) volume; /* bytes allocated and journalled since the last boundary */
+	_Atomic(uint64_t) volume;     /* bytes allocated and journalled since the last boundary */
 	_Atomic(uint64_t) journalled; /* the same, of journals of an engine that coalesces */
-	_Atomic(uint32_t) lag; /* of the far pass: 1000 calls for the full delay */
+	_Atomic(uint32_t) lag;        /* of the far pass: 1000 calls for the full delay */
 };
 
 struct gyre_heap {
@@ -55,6 +56,8 @@ struct gyre_heap {
 
 	struct gyre_type *types;
 	uint32_t types_count;
+
+	struct gyre__ends ends;
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;
@@ -74,9 +77,8 @@ static inline bool gyre__frozen(struct gyre_heap *heap)
 }
 
 /* Writes one line to the host's log. No lock may be held. */
-__attribute__((format(printf, 3, 4))) void gyre__log(struct gyre_heap *heap,
-						     enum gyre_log_level level,
-						     const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+gyre__log(struct gyre_heap *heap, enum gyre_log_level level, const char *format, ...);
 
 void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked);
 

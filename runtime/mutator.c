@@ -85,16 +85,22 @@ static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
 	if (m->next != NULL)
 		m->next->previous = m;
 	heap->registry.first = m;
-	heap->registry.attached++;
+	heap->registry.attached += !m->internal;
 	gyre__lock_drop(&heap->registry.lock);
 }
 
 enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags, struct gyre_mutator **m)
 {
-	struct gyre_mutator *made;
-
 	if (heap == NULL || m == NULL || (flags & ~(unsigned)GYRE_ATTACH_QSBR) != 0)
 		return GYRE_INVALID;
+	return gyre__attach(heap, flags, false, m);
+}
+
+enum gyre_status gyre__attach(struct gyre_heap *heap, unsigned flags, bool internal,
+			      struct gyre_mutator **m)
+{
+	struct gyre_mutator *made;
+
 	if (gyre__frozen(heap))
 		return GYRE_FROZEN;
 	if (gyre__leavings_get(&heap->leavings) != NULL)
@@ -106,6 +112,7 @@ enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags, struct gyre
 		gyre__mutator_free(made);
 		return GYRE_NO_MEMORY;
 	}
+	made->internal = internal;
 	enlist(heap, made);
 	made->reader.poll = &made->head.poll;
 	made->reader.bit = GYRE_POLL_QUIESCENT;
@@ -122,7 +129,7 @@ static void leave(struct gyre_mutator *m)
 	gyre__leavings_set(&heap->leavings, NULL);
 	gyre__qsbr_detach(&m->reader);
 	gyre__lock_take(&heap->registry.lock);
-	heap->registry.attached--;
+	heap->registry.attached -= !m->internal;
 	/* Release pairs with the acquire in gyre__mutator_state: the record is the collector's. */
 	atomic_store_explicit(&m->state, GYRE_MUTATOR_EXITED, memory_order_release);
 	/* The heap may be closed as soon as the lock is dropped. */
@@ -135,7 +142,7 @@ enum gyre_status gyre_detach(struct gyre_mutator *m)
 		return GYRE_INVALID;
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
-	if (m->head.keeps != NULL)
+	if (m->head.keeps != NULL || m->batch != NULL)
 		return GYRE_BUSY;
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		gyre_unpark(m);
@@ -160,6 +167,7 @@ void gyre__mutator_ended(void *value)
 	/* Destructors run in no order: the host's own may still detach in this round. */
 	if (m->farewells++ < FAREWELL_ROUNDS && gyre__leavings_set(&heap->leavings, m))
 		return;
+	gyre__batch_leave(m);
 	memcpy(name, m->name, sizeof(name));
 	gyre__counter_add_shared(&heap->shared.orphans, 1); /* rare: orphaned journal */
 	gyre__log(heap, GYRE_LOG_WARNING,
@@ -207,6 +215,8 @@ void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *
 	for (m = heap->registry.first; m != NULL; m = m->next) {
 		uint32_t state = gyre__mutator_state(m);
 
+		if (m->internal)
+			continue;
 		*attached += state != GYRE_MUTATOR_EXITED;
 		*parked += state == GYRE_MUTATOR_PARKED || state == GYRE_MUTATOR_CLAIMED;
 	}

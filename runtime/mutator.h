@@ -17,6 +17,7 @@
 #include <gyre/mutator.h>
 
 #include "check.h"
+#include "ends.h"
 #include "heap.h"
 #include "journal.h"
 #include "platform/qsbr.h"
@@ -31,10 +32,10 @@ enum gyre__mutator_state {
 
 /* Bits of head.poll: what the next safe point has to do. */
 enum gyre__poll {
-	GYRE_POLL_BOUNDARY = 1, /* set by the collector */
-	GYRE_POLL_PRESSURE = 2, /* set by the mutator's own slow paths */
-	GYRE_POLL_STOP = 4,     /* set by the collector: come to rest and wait */
-	GYRE_POLL_REFILL = 8,   /* the spare chunks could not be topped up */
+	GYRE_POLL_BOUNDARY = 1,   /* set by the collector */
+	GYRE_POLL_PRESSURE = 2,   /* set by the mutator's own slow paths */
+	GYRE_POLL_STOP = 4,       /* set by the collector: come to rest and wait */
+	GYRE_POLL_REFILL = 8,     /* the spare chunks could not be topped up */
 	GYRE_POLL_QUIESCENT = 16, /* set and taken back by whoever waits for a grace period */
 };
 
@@ -52,7 +53,7 @@ struct gyre__bin {
 	char *run_end;
 	struct gyre__slab *slab;
 	uint32_t cell_bytes;
-	uint32_t next_cell; /* where the search for the next run begins */
+	uint32_t next_cell;          /* where the search for the next run begins */
 	struct gyre__bin *next_born; /* of the bins with newborns of this epoch */
 	struct gyre__bin *next_held; /* of the bins with a slab */
 	bool is_born;
@@ -70,13 +71,13 @@ struct gyre_mutator {
 	/* Written in this epoch. */
 	struct gyre__log journal; /* objects counted up and down */
 	struct gyre__log slots;   /* tagged: slots, and what they held */
-	struct gyre__log snoop;   /* tagged: what was stored in the open window */
+	struct gyre__log snoop; /* tagged: what counts as if a frame held it at the next boundary */
 	struct gyre__chunk *spare;
 	size_t spare_count;
-	uintptr_t tag; /* tagged: of the mutator's epoch */
-	bool window;   /* tagged: between the first and the last handshake of a boundary */
-	bool switched; /* tagged: between the second and the last */
-	bool snooped;  /* tagged: its last snapshot has more than its frames hold */
+	uintptr_t tag;          /* tagged: of the mutator's epoch */
+	bool window;            /* tagged: between the first and the last handshake of a boundary */
+	bool switched;          /* tagged: between the second and the last */
+	bool snooped;           /* tagged: its last snapshot has more than its frames hold */
 	uint64_t window_stores; /* since they were last told */
 	/* Tagged: how far its log of slots reached when the window closed. */
 	struct gyre__chunk *hasty;
@@ -99,7 +100,7 @@ struct gyre_mutator {
 	_Atomic(uint32_t) state;
 	_Atomic(uint64_t) phase;
 	_Atomic(struct gyre__chunk *) shown; /* the newest chunk of slots of the open epoch */
-	uint64_t runs; /* times it began to run */
+	uint64_t runs;                       /* times it began to run */
 
 	/* Of the registry. */
 	struct gyre_mutator *next;
@@ -113,13 +114,19 @@ struct gyre_mutator {
 	struct gyre__chunk *snapshot;
 	uint64_t snapshot_runs; /* UINT64_MAX: there has been none yet */
 	uint64_t sealed_runs;   /* the same at the handshake before */
-	bool snapshot_kept; /* at this boundary: it had not run */
-	bool snapshot_new;  /* it is to be counted up */
+	bool snapshot_kept;     /* at this boundary: it had not run */
+	bool snapshot_new;      /* it is to be counted up */
 	/* What of `shown` the collector has seen in this processing. */
 	struct gyre__chunk *seen;
 	uint64_t seen_words;
-	bool gone;          /* it had left when the last boundary began */
-	bool ended;         /* its last epoch is sealed */
+	bool gone;  /* it had left when the last boundary began */
+	bool ended; /* its last epoch is sealed */
+
+	/* Finalizers. */
+	bool internal;             /* gyre's own: for the host it does not count as attached */
+	struct gyre__batch *batch; /* that it runs, the innermost */
+	_Atomic(uint64_t) running_since; /* ns; 0: no finalizer or callback runs */
+	_Atomic(const char *) running;   /* the name of its type, or what it is */
 };
 
 _Static_assert(offsetof(struct gyre_mutator, head) == 0, "the header casts to it");
@@ -179,6 +186,10 @@ void gyre__bins_destroy(struct gyre_mutator *m);
 bool gyre__is_newborn_of(const struct gyre_mutator *m, const void *object);
 /* Makes every later allocation of m fail: in the child of a fork. */
 void gyre__bins_freeze(struct gyre_mutator *m);
+
+/* gyre_attach; internal: for a thread of gyre's own, or for gyre_heap_close. */
+enum gyre_status gyre__attach(struct gyre_heap *heap, unsigned flags, bool internal,
+			      struct gyre_mutator **m);
 
 /* Runs again after a park; not a safe point. The owner. */
 void gyre__unpark(struct gyre_mutator *m);

@@ -13,15 +13,15 @@
 #include "mutator.h"
 #include "to_collector.h"
 
-#define DEBT_FREE 4  /* epochs of debt without a delay */
-#define DEBT_FULL 16 /* epochs of debt with the full delay */
+#define DEBT_FREE 4     /* epochs of debt without a delay */
+#define DEBT_FULL 16    /* epochs of debt with the full delay */
 #define JOURNAL_SHARE 8 /* of its limit, filled: a boundary even of an engine that coalesces */
 
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 {
 	struct gyre_heap *heap = m->heap;
-	uint64_t before = atomic_fetch_add_explicit(&heap->pressure.volume, bytes,
-						    memory_order_relaxed);
+	uint64_t before =
+		atomic_fetch_add_explicit(&heap->pressure.volume, bytes, memory_order_relaxed);
 	size_t epoch = heap->options.epoch_bytes;
 
 	/* Once an epoch, and again for each further one that the collector did not get round to. */
@@ -66,8 +66,8 @@ uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap)
 	const struct gyre_options *o = &heap->options;
 	uint64_t volume = atomic_load_explicit(&heap->pressure.volume, memory_order_relaxed);
 	uint64_t journals = gyre__counter_get(&heap->shared.journal_bytes);
-	uint64_t by_volume = share(volume, DEBT_FREE * o->epoch_bytes, DEBT_FULL * o->epoch_bytes,
-				   o->delay_ns);
+	uint64_t by_volume =
+		share(volume, DEBT_FREE * o->epoch_bytes, DEBT_FULL * o->epoch_bytes, o->delay_ns);
 	uint64_t by_lag = o->delay_ns / 1000 *
 			  atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed);
 	uint64_t by_journal = share(journals, o->journal_limit / 4, o->journal_limit, o->delay_ns);

@@ -88,6 +88,11 @@ enum gyre_status gyre__recycler_compare_exchange(struct gyre_mutator *m, gyre_re
 	return GYRE_OK;
 }
 
+void gyre__recycler_count_once(struct gyre_mutator *m, const void *object)
+{
+	record(m, (uintptr_t)object, (uintptr_t)object);
+}
+
 void gyre__recycler_enter(struct gyre_mutator *m, uint64_t phase)
 {
 	(void)phase;

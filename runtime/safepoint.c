@@ -108,8 +108,7 @@ void gyre__unpark(struct gyre_mutator *m)
 
 	/* Acquire pairs with the release of gyre__unclaim. */
 	while (!atomic_compare_exchange_weak_explicit(&m->state, &parked, GYRE_MUTATOR_RUNNING,
-						      memory_order_acquire,
-						      memory_order_relaxed)) {
+						      memory_order_acquire, memory_order_relaxed)) {
 		if (parked == GYRE_MUTATOR_CLAIMED) {
 			gyre__lock_take(&registry->lock);
 			while (gyre__mutator_state(m) == GYRE_MUTATOR_CLAIMED)
@@ -148,7 +147,8 @@ static void yield_to_collector(struct gyre_mutator *m)
 	uint64_t delay = gyre__pressure_delay_ns(m->heap), start;
 
 	gyre__mutator_unpoll(m, GYRE_POLL_PRESSURE);
-	if (delay == 0)
+	/* Who runs finalizers is what others may be waiting for. */
+	if (delay == 0 || m->internal || m->batch != NULL)
 		return;
 	start = gyre__now_ns();
 	gyre__collector_wake(m->heap);

@@ -18,6 +18,7 @@
 #include "platform/memory.h"
 #include "platform/tsan.h"
 #include "poison.h"
+#include "side.h"
 #include "type.h"
 
 /* Room before a large object: its word, the bitmaps, and the largest alignment. */
@@ -48,6 +49,10 @@ void gyre__shape_compute(struct gyre__shape *shape, size_t cell_bytes, size_t al
 
 static void arena_unmap(struct gyre__arena *arena)
 {
+	size_t i;
+
+	for (i = 1; i < GYRE_ARENA_SLABS; i++)
+		gyre__side_destroy(&arena->slabs[i]);
 	GYRE_ASAN_UNPOISON(arena, arena->bytes);
 	gyre__unmap(arena, arena->bytes);
 }
@@ -206,11 +211,13 @@ static void identify(struct gyre__slab *slab, const struct gyre_type *type,
 	slab->type = type;
 	slab->class = class;
 	slab->shape = shape;
+	gyre__side_destroy(slab);
 	*gyre__locator_of(slab->base) = (struct gyre__locator){
 		.type = type,
 		.reciprocal = shape.reciprocal,
 		.first = (uint16_t)shape.first,
 		.acyclic = type->acyclic,
+		.special = type->finalize != NULL ? GYRE_SPECIAL_FINAL : 0,
 	};
 }
 
@@ -338,8 +345,8 @@ void *gyre__large_new(struct gyre_heap *heap, const struct gyre_type *type, size
 	all = count * GYRE_SLAB_BYTES;
 	gyre__lock_take(&heap->slabs.lock);
 	if (book(heap, all)) {
-		slab = count <= GYRE_SPAN_SLABS_MAX ? take_clean(heap, count) :
-						      take_sole(heap, all);
+		slab = count <= GYRE_SPAN_SLABS_MAX ? take_clean(heap, count)
+						    : take_sole(heap, all);
 		if (slab == NULL)
 			account(heap, heap->slabs.bytes - all);
 	}

@@ -9,7 +9,8 @@
  * apart from descriptors because the collector needs one for every reference that it follows: those
  * of a heap of 8 million small objects fit into a second-level cache. An object larger than
  * GYRE_SLAB_OBJECT_MAX has a span of slabs, or a mapping, of its own, laid out like a slab of one
- * cell.
+ * cell. What few objects have beside their slots (weak cells) is in a side table of the slab, made
+ * when it is needed (side.h).
  *
  * Owners: while a slab is OWNED, its `vacant` bitmap and the descriptor's vacant_count belong to
  * the mutator that allocates from it, otherwise to whoever holds the slabs' lock. The collector
@@ -37,6 +38,7 @@
 
 struct gyre_heap;
 struct gyre_type;
+struct gyre__side;
 
 enum gyre__slab_state {
 	GYRE_SLAB_FREE,
@@ -55,12 +57,21 @@ struct gyre__shape {
 	uint32_t reciprocal; /* 2^32 / cell_bytes, rounded up */
 };
 
-/* What it takes to find an object's collector word and slots: written when a slab is laid out. */
+/* What objects of a slab may have that their slots do not tell. */
+enum gyre__special {
+	GYRE_SPECIAL_FINAL = 1,    /* their type has a finalizer */
+	GYRE_SPECIAL_WEAK = 2,     /* some have weak cells */
+	GYRE_SPECIAL_ATTACHED = 4, /* some own an attachment */
+};
+
+/* What it takes to find an object's collector word and slots: written when a slab is laid out. But
+ * for `special`, which mutators add to before the object that is special can die. */
 struct gyre__locator {
 	const struct gyre_type *type;
 	uint32_t reciprocal; /* of the shape */
 	uint16_t first;      /* of the shape */
-	uint16_t acyclic;    /* the type is */
+	uint8_t acyclic;     /* the type is, and nothing here has an attachment; the collector's */
+	_Atomic(uint8_t) special; /* enum gyre__special */
 };
 
 _Static_assert(sizeof(struct gyre__locator) == 16, "four to a cache line");
@@ -71,18 +82,19 @@ struct gyre__slab {
 	const struct gyre_type *type;
 	struct gyre__class *class; /* NULL: large */
 	struct gyre__shape shape;
-	_Atomic(uint32_t) state;
-	uint32_t vacant_count;
-	uint32_t freed_count; /* collector */
-	uint32_t dirty;       /* cells that are vacant may hold old bytes */
-	size_t bytes;         /* large: of the object's cell; otherwise of the slab */
-	struct gyre__slab *next, *previous;     /* class's list, or the arena's free list */
-	struct gyre__slab *touched; /* next slab with freed cells */
+	_Atomic(uint8_t) state;
+	uint8_t dirty;      /* cells that are vacant may hold old bytes */
 	uint8_t is_touched; /* collector: in its chain, or waits */
 	uint8_t waits; /* for its owner, until its freed cells can be handed over; by the lock */
+	uint32_t vacant_count;
+	uint32_t freed_count; /* collector */
 	uint32_t held; /* collector: nothing is handed over in the processing of this number */
-	uint32_t slabs; /* of the span */
-	uint32_t verify_index; /* the verifier's, while it runs */
+	size_t bytes;  /* large: of the object's cell; otherwise of the slab */
+	struct gyre__slab *next, *previous; /* class's list, or the arena's free list */
+	struct gyre__slab *touched;         /* next slab with freed cells */
+	_Atomic(struct gyre__side *) side;  /* NULL: no object of it needs one */
+	uint32_t slabs;                     /* of the span */
+	uint32_t verify_index;              /* the verifier's, while it runs */
 };
 
 /* Entry 0 of the tables is this structure itself, and never used. */
@@ -92,10 +104,10 @@ struct gyre__arena {
 	struct gyre_heap *heap;
 	struct gyre__arena *next;
 	struct gyre__arena *next_wide;
-	size_t bytes;    /* of the mapping */
+	size_t bytes; /* of the mapping */
 	uint32_t free_slabs;
-	uint32_t sole;   /* holds one large object and nothing else */
-	uint32_t hint;   /* no clean slab lies before this one */
+	uint32_t sole; /* holds one large object and nothing else */
+	uint32_t hint; /* no clean slab lies before this one */
 };
 
 _Static_assert(sizeof(struct gyre__arena) <= GYRE_SLAB_BYTES, "it lies in the first slab");
@@ -109,9 +121,9 @@ struct gyre__slabs {
 	struct gyre__slab *dirty_free; /* free slabs that hold old bytes, most recent first */
 	struct gyre__slab *returned;   /* slabs that waited for their owners, who are done */
 	size_t dirty_count;
-	size_t dirty_low;  /* least dirty_count since the last trim */
+	size_t dirty_low; /* least dirty_count since the last trim */
 	size_t arena_count;
-	uint64_t bytes;    /* in use; bounded by heap_limit */
+	uint64_t bytes; /* in use; bounded by heap_limit */
 };
 
 static inline struct gyre__arena *gyre__arena_of(const void *address)
@@ -132,6 +144,12 @@ static inline struct gyre__slab *gyre__slab_of(const void *object)
 static inline struct gyre__locator *gyre__locator_of(const void *object)
 {
 	return &gyre__arena_of(object)->locators[gyre__slab_index(object)];
+}
+
+/* Relaxed: a bit that matters was set before the last boundary. */
+static inline unsigned gyre__special(const struct gyre__locator *locator)
+{
+	return atomic_load_explicit(&locator->special, memory_order_relaxed);
 }
 
 static inline uint32_t gyre__cell_index(const struct gyre__slab *slab, const void *object)

@@ -89,6 +89,13 @@ static bool may_be_unborn(const struct gyre_mutator *m, const gyre_ref *slot)
 	       gyre__born_clean(locator->type);
 }
 
+static inline void add_to_snapshot(struct gyre_mutator *m, uintptr_t value)
+{
+	if (m->snoop.at == m->snoop.end)
+		gyre__log_turn(m, &m->snoop);
+	*m->snoop.at++ = value;
+}
+
 /*
  * A write in the window, that left the slot with tag. What it stored is in the view of the epoch
  * that ends, unless the slot belongs to the next one by then, or its object does; and what was born
@@ -104,9 +111,12 @@ static inline void snoop(struct gyre_mutator *m, const gyre_ref *slot, uintptr_t
 	if (value == 0 || GYRE_TWIN(no_snoop) ||
 	    (m->switched && gyre__is_newborn_of(m, (const void *)value)))
 		return;
-	if (m->snoop.at == m->snoop.end)
-		gyre__log_turn(m, &m->snoop);
-	*m->snoop.at++ = value;
+	add_to_snapshot(m, value);
+}
+
+void gyre__tagged_count_once(struct gyre_mutator *m, const void *object)
+{
+	add_to_snapshot(m, (uintptr_t)object);
 }
 
 static void record_outside(struct gyre_mutator *m, uintptr_t old, uintptr_t value)
@@ -135,8 +145,8 @@ static inline bool put_word(gyre_ref *slot, uintptr_t *word, uintptr_t other)
 	}
 	/* Release publishes what the new object holds, to gyre_load and to the collector; acquire
 	 * lets the caller look into the old one. */
-	return atomic_compare_exchange_weak_explicit(&slot->word, word, other,
-						     memory_order_acq_rel, memory_order_acquire);
+	return atomic_compare_exchange_weak_explicit(&slot->word, word, other, memory_order_acq_rel,
+						     memory_order_acquire);
 }
 
 /* The same with the object that a word refers to, and the tag that the slot gets or keeps; and
@@ -190,8 +200,8 @@ enum gyre_status gyre__tagged_exchange(struct gyre_mutator *m, gyre_ref *slot, u
 	if (__builtin_expect(m->window || m->slots.at == m->slots.end, 0))
 		return exchange_any(m, slot, value, old);
 	word = atomic_load_explicit(&slot->word, memory_order_relaxed);
-	if (__builtin_expect(stays(m, word & GYRE_TAG_MASK) ||
-			     !put_word(slot, &word, value | m->tag), 0))
+	if (__builtin_expect(
+		    stays(m, word & GYRE_TAG_MASK) || !put_word(slot, &word, value | m->tag), 0))
 		return exchange_any(m, slot, value, old);
 	append(m, slot, word);
 	*old = word & ~GYRE_TAG_MASK;
@@ -311,8 +321,7 @@ static bool close_window(struct gyre_mutator *m)
 	m->window_stores = 0;
 	/* What it wrote in the new epoch before its frames were looked at: slabs of it are held. */
 	m->hasty = m->slots.open;
-	m->hasty_words =
-		m->slots.open == NULL ? 0 : (size_t)(m->slots.at - m->slots.open->entries);
+	m->hasty_words = m->slots.open == NULL ? 0 : (size_t)(m->slots.at - m->slots.open->entries);
 	return true;
 }
 

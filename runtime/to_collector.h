@@ -27,6 +27,13 @@ enum gyre_status gyre__collector_collect(struct gyre_heap *heap);
 enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
 					gyre_verify_fn found, void *arg);
 
+/* Clears all weak cells of the heap and queues the callbacks and finalizers that are still owed,
+ * as the heap is about to be closed. The caller's mutator is parked. GYRE_NO_MEMORY:
+ * some were left out. */
+enum gyre_status gyre__collector_end_all(struct gyre_heap *heap);
+/* Logs what is left in the heap, by type. The caller's mutator is parked. */
+void gyre__collector_report(struct gyre_heap *heap);
+
 /* Holds the collector still, outside any step of its work, until it is let go. */
 void gyre__collector_hold(struct gyre_heap *heap);
 void gyre__collector_let_go(struct gyre_heap *heap);

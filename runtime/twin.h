@@ -41,6 +41,31 @@
 	X(no_exchange, GYRE_IN_BOTH, "a store is a load and a store")                              \
 	X(counts_wrap, GYRE_IN_BOTH, "a count that overflows goes on from 0")                      \
 	X(no_quiescent_bit, GYRE_IN_BOTH, "who waits for a grace period tells nobody")             \
+	X(group_unasked, GYRE_IN_BOTH,                                                             \
+	  "a weak load does not ask whether its object is about to die")                           \
+	X(dies_unarmed, GYRE_IN_BOTH, "a set with weak cells dies without a boundary in between")  \
+	X(no_touch, GYRE_IN_RECYCLER, "weak loads leave no trace for the delta test")              \
+	X(touch_not_looked_back, GYRE_IN_RECYCLER,                                                 \
+	  "a weak load that another thread's note has overwritten is not told of")                 \
+	X(made_since_missed, GYRE_IN_TAGGED,                                                       \
+	  "a weak cell that was made after its set was found dead is not noticed")                 \
+	X(creation_uncounted, GYRE_IN_TAGGED,                                                      \
+	  "an object is not counted over the boundary after it got a weak cell")                   \
+	X(groups_of_one, GYRE_IN_BOTH, "each weak cell of a set is cleared for itself")            \
+	X(zeros_forgotten, GYRE_IN_BOTH,                                                           \
+	  "a weakly referenced object that was revived is no candidate")                           \
+	X(purple_cleared, GYRE_IN_RECYCLER, "an increment makes an object no candidate any more")  \
+	X(finalized_again, GYRE_IN_BOTH, "a finalizer that has run runs again")                    \
+	X(not_pinned, GYRE_IN_BOTH, "what is finalized is not counted for that")                   \
+	X(unpinned_early, GYRE_IN_BOTH, "what is finalized is unpinned before its finalizer runs") \
+	X(newborn_final_forgotten, GYRE_IN_TAGGED,                                                 \
+	  "a newborn with a finalizer is freed like any other")                                    \
+	X(special_not_suspected, GYRE_IN_TAGGED,                                                   \
+	  "a newborn with a finalizer that only garbage reaches is no candidate")                  \
+	X(open_blackens, GYRE_IN_TAGGED, "a trial follows slots that the open epoch has written")  \
+	X(remains_at_once, GYRE_IN_TAGGED,                                                         \
+	  "what remains of a refused set is judged again in the same processing")                  \
+	X(let_go_at_once, GYRE_IN_BOTH, "a cleared weak cell is let go in the same processing")    \
 	X(no_snoop, GYRE_IN_TAGGED, "what is stored in a window is not counted at its boundary")   \
 	X(unborn_not_snooped, GYRE_IN_TAGGED,                                                      \
 	  "a laggard's store into a newborn of the next epoch that was born clean is not snooped") \
@@ -51,7 +76,8 @@
 	  "a trial subtracts slots that the open epoch has written")                               \
 	X(view_is_now, GYRE_IN_TAGGED,                                                             \
 	  "a slot that the open epoch has written is seen as it is now")                           \
-	X(newborn_entries, GYRE_IN_TAGGED, "the entries of newborns are counted beside their scan")\
+	X(newborn_entries, GYRE_IN_TAGGED,                                                         \
+	  "the entries of newborns are counted beside their scan")                                 \
 	X(early_forgotten, GYRE_IN_TAGGED,                                                         \
 	  "a newborn that was counted before its epoch does not count as reached")                 \
 	X(no_hold, GYRE_IN_TAGGED,                                                                 \
@@ -62,7 +88,8 @@
 	X(gone_at_once, GYRE_IN_TAGGED, "a thread that left within a boundary ends with it")       \
 	X(newcomer_plain, GYRE_IN_TAGGED,                                                          \
 	  "a thread that attaches in a window does not take part in it")                           \
-	X(not_retagged, GYRE_IN_TAGGED, "cells made ready in one epoch are handed out in the next")\
+	X(not_retagged, GYRE_IN_TAGGED,                                                            \
+	  "cells made ready in one epoch are handed out in the next")                              \
 	X(released_entries, GYRE_IN_TAGGED, "the entries of released objects are counted")         \
 	X(decrements_first, GYRE_IN_TAGGED,                                                        \
 	  "what slots held is counted down before what they hold is counted up")                   \
@@ -82,7 +109,7 @@ enum gyre__twin_number {
 #define GYRE_TWIN_ENUM(name, engines, text) GYRE_TWIN_##name,
 	GYRE_TWINS(GYRE_TWIN_ENUM)
 #undef GYRE_TWIN_ENUM
-	GYRE_TWIN_COUNT
+		GYRE_TWIN_COUNT
 };
 
 extern unsigned gyre__twin; /* the one rule that is broken, if any */

@@ -78,8 +78,8 @@ static bool trailing_valid(const struct gyre_type_desc *desc, size_t *count)
 		return false;
 	if (!refs_valid(t->refs, t->refs_count, t->stride, count))
 		return false;
-	return *count == 0 || (t->offset % _Alignof(gyre_ref) == 0 &&
-			       t->stride % _Alignof(gyre_ref) == 0);
+	return *count == 0 ||
+	       (t->offset % _Alignof(gyre_ref) == 0 && t->stride % _Alignof(gyre_ref) == 0);
 }
 
 /* Slots of the fixed part must end before the trailing array begins. */
@@ -100,8 +100,10 @@ static bool desc_valid(const struct gyre_type_desc *desc, size_t *fixed, size_t 
 {
 	size_t align = desc->object_align;
 
-	if (desc->size != sizeof(*desc) || desc->name == NULL ||
-	    desc->object_bytes > PTRDIFF_MAX / 2)
+	/* The sizes there have been. */
+	if (desc->size != sizeof(*desc) && desc->size != offsetof(struct gyre_type_desc, finalize))
+		return false;
+	if (desc->name == NULL || desc->object_bytes > PTRDIFF_MAX / 2)
 		return false;
 	if (align == 0 || (align & (align - 1)) != 0 || align > ALIGN_MAX)
 		return false;
@@ -185,14 +187,15 @@ static struct gyre_type *compile(struct gyre_heap *heap, const struct gyre_type_
 	type->object_bytes = desc->object_bytes;
 	type->object_align = desc->object_align;
 	type->trace = desc->trace;
+	type->finalize = desc->size == sizeof(*desc) ? desc->finalize : NULL;
 	type->trailing_offset = desc->trailing.offset;
 	type->trailing_stride = desc->trailing.stride;
 	type->trailing_length_offset = desc->trailing.length_offset;
 	type->offsets_count = (uint32_t)fixed;
 	type->element_count = (uint32_t)element;
 	type->declared_acyclic = (desc->flags & GYRE_ACYCLIC) != 0;
-	type->acyclic = type->declared_acyclic ||
-			(fixed == 0 && element == 0 && desc->trace == NULL);
+	type->acyclic =
+		type->declared_acyclic || (fixed == 0 && element == 0 && desc->trace == NULL);
 	type->name = strdup(desc->name);
 	if (type->name == NULL ||
 	    !compile_offsets(desc->refs, desc->refs_count, fixed, &type->offsets) ||
@@ -219,6 +222,10 @@ enum gyre_status gyre_type_register(struct gyre_heap *heap, const struct gyre_ty
 	made = compile(heap, desc, fixed, element);
 	if (made == NULL)
 		return GYRE_NO_MEMORY;
+	if (made->finalize != NULL && !gyre__finalizer_start(heap)) {
+		type_free(made);
+		return GYRE_NO_THREAD;
+	}
 	gyre__lock_take(&heap->registry.lock);
 	listed = heap->types_count < GYRE_TYPES_MAX;
 	if (listed) {

@@ -3,8 +3,8 @@
  * type.h: a registered type, as the collector and the allocator read it.
  *
  * A type is written once, by gyre_type_register, and then read by everyone without a lock; only the
- * lists of partial slabs in its classes change, under the slabs' lock. It lives as long as its
- * heap.
+ * lists of partial slabs in its classes change, under the slabs' lock, and `once`, under the
+ * registry's. It lives as long as its heap.
  */
 #ifndef GYRE_RUNTIME_TYPE_H
 #define GYRE_RUNTIME_TYPE_H
@@ -24,6 +24,7 @@ struct gyre_type {
 	struct gyre_heap *heap;
 	struct gyre_type *next; /* of the heap's list */
 	char *name;
+	const struct gyre_type_desc *once; /* gyre's own, of collections.h; or NULL */
 	bool acyclic;
 	bool declared_acyclic; /* by the user, not known from the layout */
 	size_t object_bytes, object_align;
@@ -35,6 +36,7 @@ struct gyre_type {
 	uint32_t *element_offsets;
 	uint32_t element_count;
 	gyre_trace_fn trace;
+	gyre_finalize_fn finalize;
 	/* One class for a fixed size (none if large), or one for each size class of arrays. */
 	struct gyre__class *classes;
 	uint32_t classes_count;

@@ -15,12 +15,16 @@
 #ifndef GYRE_H
 #define GYRE_H
 
+#include <gyre/collections.h>
+#include <gyre/finalize.h>
 #include <gyre/heap.h>
 #include <gyre/mutator.h>
+#include <gyre/scope.h>
 #include <gyre/slot.h>
 #include <gyre/stats.h>
 #include <gyre/status.h>
 #include <gyre/type.h>
+#include <gyre/weak.h>
 
 #define GYRE_VERSION_MAJOR 0
 #define GYRE_VERSION_MINOR 1

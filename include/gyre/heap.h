@@ -30,6 +30,17 @@ enum gyre_heap_flags {
 	/* Freed cells are filled with a pattern that is checked when they are used again: a write
 	 * to a freed object is counted and logged. Costs a write and a read of each freed cell. */
 	GYRE_POISON = 1,
+	/* gyre_heap_close first runs the finalizers of all objects that are still there, and the
+	 * callbacks that were registered with GYRE_NOTICE_AT_CLOSE. */
+	GYRE_CLOSE_FINALIZES = 2,
+	/* gyre_heap_close logs how many objects of each type were still there. */
+	GYRE_CLOSE_REPORTS = 4,
+};
+
+/* Where finalizers, and the callbacks of weak cells, run (finalize.h). */
+enum gyre_finalizing {
+	GYRE_FINALIZE_THREAD, /* on a thread of gyre's own, started when it is first needed */
+	GYRE_FINALIZE_HOST,   /* where the host calls gyre_finalize_next */
 };
 
 /*
@@ -58,6 +69,8 @@ struct gyre_options {
 	gyre_log_fn log;        /* default: none */
 	void *log_arg;
 	enum gyre_engine engine; /* default: tagged */
+	enum gyre_finalizing finalizing;
+	uint64_t finalizer_ns; /* a finalizer or callback that runs for so long is named; 1 s */
 };
 
 /* Sets size and leaves every other field at its default. Any thread. */
@@ -66,24 +79,29 @@ GYRE_API void gyre_options_init(struct gyre_options *options);
 /*
  * Opens a heap and starts its threads. options may be NULL. Any thread. GYRE_INVALID: an option is
  * out of range, or its size is not one this library knows. GYRE_NO_MEMORY, GYRE_NO_THREAD,
- * GYRE_LIMIT (no thread-specific data key left).
+ * GYRE_LIMIT (no thread-specific data key left, or with GYRE_FINALIZE_HOST no descriptor).
  */
 GYRE_API enum gyre_status gyre_heap_open(struct gyre_heap **heap,
 					 const struct gyre_options *options);
 
 /*
  * Stops the collector and releases everything that the heap holds, live objects and roots included.
- * Any thread that is not attached to it. GYRE_BUSY: mutators are attached; the heap stays open.
- * GYRE_FROZEN in the child of a fork.
+ * Batches of finalizers that wait are run before, and so are those of live objects with the flag
+ * GYRE_CLOSE_FINALIZES, on the calling thread; those that are born meanwhile, for a few rounds. Any
+ * thread that is not attached to it. GYRE_BUSY: mutators are attached, or it is called from a
+ * finalizer; the heap stays open. GYRE_NO_MEMORY: there was none to run finalizers as the flag asks
+ * for; the heap stays open. GYRE_FROZEN in the child of a fork.
  */
 GYRE_API enum gyre_status gyre_heap_close(struct gyre_heap *heap);
 
 /*
- * Returns when everything that was garbage at the call has been reclaimed; *reclaimed (if not NULL)
- * is the number of objects reclaimed meanwhile. A safe point; the thread is parked while it waits,
- * and waits as long as some other thread neither reaches a safe point nor parks. May be called from
- * several threads at once. GYRE_NO_MEMORY: the system had none for the collector's lists, and
- * cycles may be left; a later call may do better. GYRE_PARKED, GYRE_FROZEN.
+ * Returns when everything that was garbage at the call has been reclaimed, but for objects that are
+ * to be finalized and what they reach: their finalizers have been queued (finalize.h). *reclaimed
+ * (if not NULL) is the number of objects reclaimed meanwhile. A safe point; the thread is parked
+ * while it waits, and waits as long as some other thread neither reaches a safe point nor parks.
+ * May be called from several threads at once. GYRE_NO_MEMORY: the system had none for the
+ * collector's lists, or for finalizers that are due, and garbage may be left; a later call may do
+ * better. GYRE_PARKED, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed);
 
@@ -92,11 +110,11 @@ GYRE_API void gyre_collect_soon(struct gyre_heap *heap);
 
 /* What gyre_verify found. */
 struct gyre_verify_report {
-	size_t size;           /* sizeof(struct gyre_verify_report), set by the caller */
-	uint64_t objects;      /* cells in use */
-	uint64_t reachable;    /* of them, reachable from roots and keep frames */
-	uint64_t unreachable;  /* garbage not reclaimed yet; 0 right after gyre_collect at rest */
-	uint64_t bytes;        /* of the cells in use */
+	size_t size;          /* sizeof(struct gyre_verify_report), set by the caller */
+	uint64_t objects;     /* cells in use */
+	uint64_t reachable;   /* of them, reachable from roots and keep frames */
+	uint64_t unreachable; /* garbage not reclaimed yet; 0 right after gyre_collect at rest */
+	uint64_t bytes;       /* of the cells in use */
 	/* Wrong counts, freed objects that are referred to, cells in a state they cannot be in,
 	 * cycles through acyclic types: 0 in a sound heap. */
 	uint64_t disagreements;

@@ -40,9 +40,10 @@ GYRE_API enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags,
 
 /*
  * Detaches the calling thread; a safe point; m is gone afterwards. Also legal from a destructor of
- * thread-specific data. GYRE_BUSY: keep frames are open. A thread that ends while attached is
- * noticed: the log names it, its frames are dropped and its journal is taken over. (It must not end
- * while parked with frames open: until gyre notices, the collector may look into them.)
+ * thread-specific data. GYRE_BUSY: keep frames are open, or a finalizer calls it. A thread that
+ * ends while attached is noticed: the log names it, its frames are dropped and its journal is taken
+ * over. (It must not end while parked with frames open: until gyre notices, the collector may look
+ * into them.)
  */
 GYRE_API enum gyre_status gyre_detach(struct gyre_mutator *m);
 
@@ -135,11 +136,10 @@ GYRE_API struct gyre_keep *gyre_keep_enter(struct gyre_mutator *m, struct gyre_k
 
 #define GYRE_KEEP(m, ...)                                                                          \
 	const void *const GYRE_CAT_(gyre_keep_of_, __LINE__)[] = { GYRE_ADDRS_(__VA_ARGS__) };     \
-	__attribute__((cleanup(gyre_keep_close))) struct gyre_keep GYRE_CAT_(gyre_keep_,           \
-									     __LINE__) = {         \
-		.addresses = GYRE_CAT_(gyre_keep_of_, __LINE__),                                   \
-		.count = sizeof(GYRE_CAT_(gyre_keep_of_, __LINE__)) / sizeof(void *)               \
-	};                                                                                         \
+	__attribute__((cleanup(gyre_keep_close))) struct gyre_keep GYRE_CAT_(                      \
+		gyre_keep_, __LINE__) = { .addresses = GYRE_CAT_(gyre_keep_of_, __LINE__),         \
+					  .count = sizeof(GYRE_CAT_(gyre_keep_of_, __LINE__)) /    \
+						   sizeof(void *) };                               \
 	__attribute__((unused)) struct gyre_keep *const GYRE_CAT_(gyre_keep_at_, __LINE__) =       \
 		gyre_keep_enter(m, &GYRE_CAT_(gyre_keep_, __LINE__))
 

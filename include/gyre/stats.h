@@ -40,16 +40,16 @@ struct gyre_stats {
 	uint64_t bytes_mapped, bytes_mapped_max;         /* cells and side tables, by slab */
 
 	uint64_t epochs;
-	uint64_t candidates;     /* objects that became purple */
-	uint64_t candidates_skipped; /* left to the far pass without a near trial */
+	uint64_t candidates;              /* objects that became purple */
+	uint64_t candidates_skipped;      /* left to the far pass without a near trial */
 	uint64_t near_traced, far_traced; /* objects visited by trial deletion */
 	uint64_t far_passes;
 	uint64_t sets_found, sets_freed, sets_refused_delta, sets_refused_sigma;
-	uint64_t counts_stuck;   /* objects whose count overflowed: never reclaimed */
-	uint64_t trace_faults;   /* slots outside their object, named by trace callbacks */
-	uint64_t poison_faults;  /* freed cells that were written to (GYRE_POISON) */
-	uint64_t orphans;        /* threads that ended while attached */
-	uint64_t stalls;         /* boundaries held up for longer than the option stall_ns */
+	uint64_t counts_stuck;  /* objects whose count overflowed: never reclaimed */
+	uint64_t trace_faults;  /* slots outside their object, named by trace callbacks */
+	uint64_t poison_faults; /* freed cells that were written to (GYRE_POISON) */
+	uint64_t orphans;       /* threads that ended while attached */
+	uint64_t stalls;        /* boundaries held up for longer than the option stall_ns */
 
 	uint64_t journal_entries;
 	uint64_t journal_bytes, journal_bytes_max;
@@ -67,7 +67,15 @@ struct gyre_stats {
 	uint64_t newborns_counted; /* objects that something counted reached when they were born */
 	uint64_t views_looked_up;  /* values of slots found in the open journals */
 	uint64_t window_stores;    /* writes between the first and last handshake of a boundary */
-	const char *engine; /* "tagged", "recycler" */
+	const char *engine;        /* "tagged", "recycler" */
+
+	/* The end of objects: weak.h, finalize.h. */
+	uint64_t weak_cells; /* made */
+	uint64_t weak_cleared;
+	uint64_t weak_revived;   /* sets that a weak load kept alive when they were about to die */
+	uint64_t notices_called; /* callbacks of weak cells */
+	uint64_t finalizers_run;
+	uint64_t finalizers_waiting, finalizers_waiting_max; /* and callbacks: in batches */
 };
 
 /* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID. */

@@ -27,7 +27,8 @@
 	X(GYRE_CHANGED, 8, "the slot held another value")                                          \
 	X(GYRE_PARKED, 9, "the mutator is parked")                                                 \
 	X(GYRE_LIMIT, 10, "a limit of the system or of this build was reached")                    \
-	X(GYRE_DISAGREES, 11, "the heap and its collector's account of it disagree")
+	X(GYRE_DISAGREES, 11, "the heap and its collector's account of it disagree")               \
+	X(GYRE_CLEARED, 12, "the object of the weak cell is gone")
 
 enum gyre_status {
 #define GYRE_STATUS_ENUM(name, number, text) name = number,

@@ -64,6 +64,15 @@ struct gyre_trailing {
 typedef void (*gyre_visit_fn)(void *arg, const gyre_ref *slot);
 typedef void (*gyre_trace_fn)(const void *object, size_t bytes, gyre_visit_fn visit, void *arg);
 
+/*
+ * A finalizer: called once for an object that was found dead, before it is freed; see finalize.h.
+ * The object and all that it reaches are intact; m may do all that a mutator may: store, allocate,
+ * take weak cells (those of the dying read NULL), lock, park, collect, and make the object live
+ * again by storing it where it is reached.
+ */
+struct gyre_mutator;
+typedef void (*gyre_finalize_fn)(struct gyre_mutator *m, void *object);
+
 enum gyre_type_flags {
 	/*
 	 * No object of this type is ever part of a cycle: it refers to nothing that can reach it
@@ -82,8 +91,9 @@ struct gyre_type_desc {
 	const struct gyre_refs *refs;
 	size_t refs_count;
 	struct gyre_trailing trailing;
-	gyre_trace_fn trace; /* then refs and trailing.refs must be empty */
-	unsigned flags;      /* enum gyre_type_flags */
+	gyre_trace_fn trace;       /* then refs and trailing.refs must be empty */
+	unsigned flags;            /* enum gyre_type_flags */
+	gyre_finalize_fn finalize; /* NULL: none */
 };
 
 /* struct node { gyre_ref next, prev; }: GYRE_TYPE(struct node, .refs = ..., .refs_count = ...) */
@@ -119,7 +129,8 @@ struct gyre_type_desc {
  * Makes a type of heap from desc; *type is valid until the heap is closed. Any thread, attached or
  * not; not a safe point. GYRE_INVALID: a slot is misaligned, outside the fixed part or the element,
  * two slots overlap, the alignment is not a power of two or over 64, the size field is unknown.
- * GYRE_LIMIT: the heap has 65,535 types already. GYRE_NO_MEMORY, GYRE_FROZEN.
+ * GYRE_LIMIT: the heap has 65,535 types already. GYRE_NO_THREAD: the type has a finalizer, and the
+ * thread for it could not be started. GYRE_NO_MEMORY, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_type_register(struct gyre_heap *heap,
 					     const struct gyre_type_desc *desc,

@@ -5,7 +5,9 @@
 #include "platform/wait.h"
 
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 bool gyre__lock_init(struct gyre__lock *lock)
 {
@@ -64,6 +66,38 @@ bool gyre__event_wait(struct gyre__event *event, struct gyre__lock *lock, uint64
 void gyre__event_signal(struct gyre__event *event)
 {
 	pthread_cond_broadcast(&event->condition);
+}
+
+bool gyre__bell_init(struct gyre__bell *bell)
+{
+	bell->rings = false;
+	bell->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return bell->fd >= 0;
+}
+
+void gyre__bell_destroy(struct gyre__bell *bell)
+{
+	if (bell->fd >= 0)
+		close(bell->fd);
+	bell->fd = -1;
+}
+
+void gyre__bell_ring(struct gyre__bell *bell)
+{
+	if (bell->fd < 0 || bell->rings)
+		return;
+	bell->rings = true;
+	eventfd_write(bell->fd, 1);
+}
+
+void gyre__bell_stop(struct gyre__bell *bell)
+{
+	eventfd_t rung;
+
+	if (bell->fd < 0 || !bell->rings)
+		return;
+	bell->rings = false;
+	eventfd_read(bell->fd, &rung);
 }
 
 static uint64_t read_clock(clockid_t clock)

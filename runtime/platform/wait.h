@@ -5,7 +5,7 @@
  * Nothing else in gyre blocks, so a scheduler that stands in for this file (and qsbr.h) can run
  * mutators and collector as coroutines on one thread. A lock is held for a few dozen instructions
  * and never while waiting for anything else but its own event; the order in which locks nest is
- * registry, roots, slabs, chunks; the others are leaves.
+ * ends, registry, roots, slabs, chunks; the others are leaves.
  */
 #ifndef GYRE_PLATFORM_WAIT_H
 #define GYRE_PLATFORM_WAIT_H
@@ -31,6 +31,18 @@ struct gyre__lock {
 struct gyre__event {
 	pthread_cond_t condition;
 };
+
+/* A descriptor that the host can poll: readable while the bell rings. */
+struct gyre__bell {
+	int fd; /* -1: the bell was not made */
+	bool rings;
+};
+
+bool gyre__bell_init(struct gyre__bell *bell);
+void gyre__bell_destroy(struct gyre__bell *bell);
+/* With a lock of the caller's held. */
+void gyre__bell_ring(struct gyre__bell *bell);
+void gyre__bell_stop(struct gyre__bell *bell);
 
 bool gyre__lock_init(struct gyre__lock *lock);
 void gyre__lock_destroy(struct gyre__lock *lock);

@@ -121,9 +121,8 @@ static pid_t fork_with(struct world *w)
 
 static void the_child_is_frozen(void **state)
 {
-	static void (*const parts[])(struct world *, struct gyre_root *) = { child_writes,
-									     child_manages,
-									     child_rests };
+	static void (*const parts[])(
+		struct world *, struct gyre_root *) = { child_writes, child_manages, child_rests };
 	struct world *w = *state;
 	struct gyre_root root;
 
@@ -305,6 +304,98 @@ static void fork_with_two_heaps(void **state)
 	world_end(other);
 }
 
+/* ---- weak cells and finalizers ---- */
+
+static atomic_uint finalized;
+
+static void count_finalized(struct gyre_mutator *m, void *object)
+{
+	(void)m;
+	(void)object;
+	atomic_fetch_add(&finalized, 1);
+}
+
+static void child_tells(struct gyre_mutator *m, void *arg)
+{
+	(void)m;
+	(void)arg;
+	_exit(3); /* nothing is called in a child */
+}
+
+static void child_ends_nothing(struct world *w, struct gyre_weak *cell, struct node *n,
+			       struct gyre_weak *cleared, uint64_t id)
+{
+	uint64_t ran = 7;
+
+	for (int i = 0; i < 3; i++) {
+		child_expect(gyre_weak_load(w->m, cell) == n);
+		child_expect(gyre_weak_load(w->m, cleared) == NULL);
+	}
+	child_expect(gyre_weak_of(w->m, n) == NULL);
+	child_expect(gyre_weak_notify(w->m, cell, child_tells, NULL, 0, NULL) == GYRE_FROZEN);
+	child_expect(gyre_weak_notify(w->m, cleared, child_tells, NULL, 0, NULL) == GYRE_FROZEN);
+	child_expect(gyre_weak_unnotify(w->m, cell, id) == GYRE_FROZEN);
+	child_expect(gyre_finalize_next(w->m, &ran) == GYRE_FROZEN && ran == 7);
+	child_expect(gyre_finalize_wait(w->m) == GYRE_FROZEN);
+	child_expect(gyre_finalizer_rearm(w->m, n) == GYRE_FROZEN);
+	child_expect(gyre_heap_close(w->heap) == GYRE_FROZEN);
+	child_expect(gyre_weak_load(w->m, cell) == n);
+}
+
+/* With a batch that waits or runs, and a finalizer thread or none. */
+static void fork_with_finalizers(enum gyre_finalizing finalizing)
+{
+	const struct gyre_type_desc desc = GYRE_TYPE(struct leaf, .finalize = count_finalized);
+	const struct gyre_type *type;
+	struct gyre_options options;
+	struct gyre_root roots[3];
+	struct gyre_weak *cell, *cleared;
+	struct world *w;
+	uint64_t id;
+
+	atomic_store(&finalized, 0);
+	gyre_options_init(&options);
+	options.finalizing = finalizing;
+	w = world_make(&options);
+	expect_ok(gyre_type_register(w->heap, &desc, &type));
+	expect_ok(gyre_root_init(w->m, &roots[0], node_new(w, w->m, 1)));
+	cell = gyre_weak_of(w->m, gyre_load(&roots[0].slot));
+	expect_ok(gyre_root_init(w->m, &roots[1], cell));
+	expect_ok(gyre_weak_notify(w->m, cell, child_tells, NULL, 0, &id));
+	cleared = gyre_weak_of(w->m, node_new(w, w->m, 2));
+	expect_ok(gyre_root_init(w->m, &roots[2], cleared));
+	world_collect(w->m);
+	for (unsigned i = 1; i <= 10; i++) {
+		pid_t child;
+
+		expect(gyre_new(w->m, type) != NULL);
+		world_collect(w->m);
+		child = fork_with(w);
+		if (child == 0) {
+			child_ends_nothing(w, cell, gyre_load(&roots[0].slot), cleared, id);
+			_exit(0);
+		}
+		expect(gyre_new(w->m, type) != NULL);
+		world_collect(w->m);
+		expect_ok(gyre_finalize_wait(w->m));
+		expect_equal(atomic_load(&finalized), 2 * i);
+		child_ends(child);
+	}
+	expect(gyre_weak_load(w->m, cell) == gyre_load(&roots[0].slot));
+	expect_ok(gyre_weak_unnotify(w->m, cell, id));
+	for (unsigned i = 0; i < LENGTH(roots); i++)
+		expect_ok(gyre_root_drop(w->m, &roots[i]));
+	expect_live(w->m, 0);
+	world_end(w);
+}
+
+static void finalizers_survive_fork(void **state)
+{
+	(void)state;
+	fork_with_finalizers(GYRE_FINALIZE_THREAD);
+	fork_with_finalizers(GYRE_FINALIZE_HOST);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +405,7 @@ int main(void)
 		world_test(two_threads_cannot_fork_at_once),
 		world_test(fork_beside_threads_that_run),
 		world_test(fork_with_two_heaps),
+		cmocka_unit_test(finalizers_survive_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

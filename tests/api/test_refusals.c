@@ -194,7 +194,10 @@ static void options_have_ranges(void **state)
 	expect_range(delay_ns, hour, hour + 1);
 	expect_range(near_budget, (uint32_t)1 << 30, ((uint32_t)1 << 30) + 1);
 	expect_range(far_percent, 100000, 100001);
-	expect_range(flags, GYRE_POISON, GYRE_POISON << 1);
+	expect_range(flags, GYRE_POISON | GYRE_CLOSE_FINALIZES | GYRE_CLOSE_REPORTS,
+		     GYRE_CLOSE_REPORTS << 1);
+	expect_range(finalizing, GYRE_FINALIZE_HOST, GYRE_FINALIZE_HOST + 1);
+	expect_range(finalizer_ns, hour, hour + 1);
 	/* A stack that is too small for any thread is made large enough. */
 	expect_range(collector_stack, 1, ((size_t)1 << 30) + 1);
 }

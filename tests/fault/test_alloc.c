@@ -10,9 +10,7 @@
  * was got from the system is given back by gyre_heap_close, and by a gyre_heap_open that fails. A
  * hang ends the executable by SIGALRM.
  */
-#include "../support.h"
-
-#include "wrap.h"
+#include "insist.h"
 
 enum {
 	LIST = 200,       /* nodes of the list that lives */
@@ -20,47 +18,11 @@ enum {
 	RINGS = 12,
 	RING = 5,
 	ITEMS = 64,
-	WIDE = 4096, /* items of an array with a span of its own */
+	WIDE = 4096,                       /* items of an array with a span of its own */
 	LIVE = 2 * LIST + SECOND_LIST + 3, /* see check_what_lives */
 	HUGE_BYTES = 9 << 20,
 	FRAME = 4000, /* pointers in a keep frame: more than a mutator has chunks in store for */
-	ANSWERS = 20 * 1000, /* a call that is refused so often will never be granted */
 };
-
-#define MASK(status) (1u << (status))
-#define NO_MEMORY MASK(GYRE_NO_MEMORY)
-
-static unsigned answers;
-
-/* Whether the call is done. If not, something must have been refused since refused_before. */
-static bool granted(enum gyre_status status, unsigned allowed, unsigned refused_before,
-		    const char *call)
-{
-	if (status == GYRE_OK) {
-		answers = 0;
-		return true;
-	}
-	if (!(MASK(status) & allowed) || wrap_refused() == refused_before || ++answers > ANSWERS) {
-		fprintf(stderr, "%s answered %s, with %u calls refused before and %u after\n", call,
-			gyre_status_name(status), refused_before, wrap_refused());
-		abort();
-	}
-	return false;
-}
-
-/* Repeats the call until it is granted. */
-#define insist(call, allowed)                                                                      \
-	do {                                                                                       \
-		unsigned refused_before_;                                                          \
-		enum gyre_status status_;                                                          \
-                                                                                                   \
-		do {                                                                               \
-			refused_before_ = wrap_refused();                                          \
-			status_ = (call);                                                          \
-		} while (!granted(status_, (allowed), refused_before_, #call));                    \
-	} while (0)
-
-#define made(pointer, call) (((pointer) = (call)) != NULL ? GYRE_OK : GYRE_NO_MEMORY)
 
 struct program {
 	struct world w;

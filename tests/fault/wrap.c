@@ -28,8 +28,8 @@ void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, l
 void *__real_mremap(void *old, size_t bytes, size_t wanted, int flags);
 int __real_munmap(void *at, size_t bytes);
 int __real_madvise(void *at, size_t bytes, int advice);
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			  void *(*run)(void *), void *arg);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+			  void *arg);
 int __real_pthread_join(pthread_t thread, void **result);
 int __real_pthread_key_create(pthread_key_t *key, void (*ended)(void *));
 int __real_pthread_key_delete(pthread_key_t key);
@@ -37,6 +37,7 @@ int __real_pthread_setspecific(pthread_key_t key, const void *value);
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __real_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
 				  const struct timespec *until);
+int __real_eventfd(unsigned value, int flags);
 
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
@@ -49,8 +50,8 @@ void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, lon
 void *__wrap_mremap(void *old, size_t bytes, size_t wanted, int flags);
 int __wrap_munmap(void *at, size_t bytes);
 int __wrap_madvise(void *at, size_t bytes, int advice);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			  void *(*run)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+			  void *arg);
 int __wrap_pthread_join(pthread_t thread, void **result);
 int __wrap_pthread_key_create(pthread_key_t *key, void (*ended)(void *));
 int __wrap_pthread_key_delete(pthread_key_t key);
@@ -58,12 +59,16 @@ int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex,
 				  const struct timespec *until);
+int __wrap_eventfd(unsigned value, int flags);
 
 _Thread_local enum wrap_role wrap_role;
 
 static struct {
 	atomic_uint role, first, count, refused;
 	atomic_uint calls[WRAP_ROLES];
+	void (*_Atomic meanwhile)(void *arg);
+	void *meanwhile_arg;
+	atomic_uint meanwhile_at, meanwhile_role;
 	atomic_bool refuse_discards;
 	atomic_uint discards_refused;
 	atomic_long blocks, bytes_mapped, keys, threads;
@@ -78,6 +83,15 @@ void wrap_refuse(enum wrap_role role, unsigned first, unsigned count)
 	atomic_store(&all.role, role);
 	atomic_store(&all.first, first);
 	atomic_store(&all.count, count);
+}
+
+void wrap_meanwhile(enum wrap_role role, unsigned n, void (*meanwhile)(void *arg), void *arg)
+{
+	wrap_refuse(role, 0, 0);
+	atomic_store(&all.meanwhile_role, role);
+	atomic_store(&all.meanwhile_at, n);
+	all.meanwhile_arg = arg;
+	atomic_store(&all.meanwhile, meanwhile);
 }
 
 void wrap_grant(void)
@@ -111,10 +125,34 @@ struct wrap_held wrap_held(void)
 				   atomic_load(&all.keys), atomic_load(&all.threads) };
 }
 
+/* A thread of the library's whose name ends as that of a finalizer thread does is one. */
+static void find_role(void)
+{
+	static _Thread_local bool known;
+	char name[16] = "";
+	size_t length;
+
+	if (known || wrap_role != WRAP_COLLECTOR)
+		return;
+	known = true;
+	pthread_getname_np(pthread_self(), name, sizeof(name));
+	length = strlen(name);
+	if (length > 2 && strcmp(name + length - 2, "/f") == 0)
+		wrap_role = WRAP_FINALIZER;
+}
+
 static bool refused(int error)
 {
-	unsigned n = atomic_fetch_add(&all.calls[wrap_role], 1) + 1;
+	void (*meanwhile)(void *arg);
+	unsigned n;
 
+	find_role();
+	n = atomic_fetch_add(&all.calls[wrap_role], 1) + 1;
+	if (atomic_load(&all.meanwhile) != NULL && wrap_role == atomic_load(&all.meanwhile_role) &&
+	    n == atomic_load(&all.meanwhile_at)) {
+		meanwhile = atomic_exchange(&all.meanwhile, NULL);
+		meanwhile(all.meanwhile_arg);
+	}
 	if (wrap_role == WRAP_TEST || wrap_role != atomic_load(&all.role) ||
 	    n < atomic_load(&all.first) || n - atomic_load(&all.first) >= atomic_load(&all.count))
 		return false;
@@ -215,8 +253,15 @@ int __wrap_madvise(void *at, size_t bytes, int advice)
 	return __real_madvise(at, bytes, advice);
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-			  void *(*run)(void *), void *arg)
+int __wrap_eventfd(unsigned value, int flags)
+{
+	if (!refused(EMFILE))
+		return __real_eventfd(value, flags);
+	return -1;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+			  void *arg)
 {
 	int error = refused(EAGAIN) ? EAGAIN : __real_pthread_create(thread, attributes, run, arg);
 

@@ -16,8 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Who calls. The library's own threads have the first, as nobody tells them otherwise. */
-enum wrap_role { WRAP_COLLECTOR, WRAP_MAIN, WRAP_SECOND, WRAP_TEST, WRAP_ROLES };
+/* Who calls. The library's own threads have the first two, as nobody tells them otherwise: a
+ * finalizer thread is known by its name. */
+enum wrap_role { WRAP_COLLECTOR, WRAP_FINALIZER, WRAP_MAIN, WRAP_SECOND, WRAP_TEST, WRAP_ROLES };
 
 extern _Thread_local enum wrap_role wrap_role;
 
@@ -30,6 +31,10 @@ void wrap_grant(void);
 unsigned wrap_refused(void);
 /* Calls that role made since wrap_refuse. */
 unsigned wrap_calls(enum wrap_role role);
+
+/* meanwhile(arg) is called once, on the thread that makes it, before the n-th call of role from now
+ * on (wrap_refuse begins to count anew as well): what another thread does meanwhile. */
+void wrap_meanwhile(enum wrap_role role, unsigned n, void (*meanwhile)(void *arg), void *arg);
 
 /* Whether madvise refuses, as it does for memory that the host has locked. */
 void wrap_refuse_discards(bool refuse);

@@ -5,7 +5,9 @@
  * coroutines of the simulation.
  *
  *	byte 0     lowest bit: a heap with GYRE_POISON; bits 1-3: how many calls for memory in a
- *	           row are refused, a power of two; bit 4: the engine
+ *	           row are refused, a power of two; bit 4: the engine; bit 5: some operations are
+ *	           those of weak cells and finalizers (see what_ends), bit 6: the mutators run the
+ *	           finalizers, bit 7: the first of these bring their objects back
  *	byte 1     the number of the first call for memory that is refused; 0: none is
  *	then       the program, two bytes an operation, until END or the input's end:
  *	           bits 0-1 of the first say which mutator (3: all), 2-5 the operation, 6-7 the
@@ -26,13 +28,16 @@
 #include <string.h>
 
 #include "core.h"
+#include "oracle.h"
 #include "twin.h"
 
 #define MUTATORS 3
 #define REGISTERS 4
 #define KEPT 2
 #define ROOTS 3
-#define LIVE 24       /* objects, at most */
+#define CELLS 3 /* roots for weak cells, behind the others; one more for what is brought back */
+#define BACK 4  /* objects that finalizers bring back, at most */
+#define LIVE 24 /* objects, at most */
 #define OPERATIONS 256
 #define END 0xff
 
@@ -41,7 +46,8 @@ unsigned gyre__twin;
 static struct {
 	const uint8_t *bytes;
 	size_t operations;
-	bool poison;
+	bool poison, ends, host;
+	unsigned back; /* objects that finalizers may still bring back */
 } program;
 
 struct operation {
@@ -132,9 +138,64 @@ static void make(const struct operation *o)
 {
 	if (sim_live() >= LIVE)
 		return;
-	*o->to = sim_new();
+	*o->to = program.ends && o->more & 1 ? sim_new_final() : sim_new();
 	if (o->code == 1 && o->value != NULL)
 		sim_init(sim_slot(*o->to, o->slot % SIM_SLOTS), o->value);
+}
+
+static void finalize(void *node)
+{
+	void *cell, *back = NULL;
+
+	if (program.back == 0)
+		return;
+	program.back--;
+	if (sim_live() < LIVE) {
+		cell = sim_weak_of(node);
+		back = sim_weak_load(cell);
+	}
+	sim_root_set(ROOTS + CELLS, back == NULL ? node : back);
+}
+
+/* What a callback that is not there yet, or not any more, is registered or taken back for. */
+static void notify(const struct operation *o, void *cell)
+{
+	const struct sim_object *object = o->object == NULL ? NULL : sim_object_at(o->object);
+
+	if (o->more == 3 && object != NULL && (object->owed || object->run))
+		sim_rearm(o->object);
+	else if (o->more < 2 && cell != NULL)
+		sim_notify(cell, o->more == 1 ? GYRE_NOTICE_ALWAYS : 0);
+	else if (o->more == 2 && cell != NULL)
+		sim_unnotify(cell);
+}
+
+/*
+ * With bit 5 of byte 0, in place of four others: operation 5 puts the object's weak cell into a
+ * root; 6 loads the cell of a root, the object then being the result; 9 registers a callback, or
+ * takes one back, or arms the object's finalizer again; 15 runs the finalizers that wait. And
+ * operations 0 and 1 make an object with a finalizer, if bit 6 of the second byte is set.
+ */
+static void what_ends(const struct operation *o)
+{
+	unsigned root = ROOTS + o->slot % CELLS;
+	void *cell;
+
+	if (o->code == 5) {
+		if (o->object != NULL && sim_live() < LIVE)
+			sim_root_set(root, sim_weak_of(o->object));
+		return;
+	}
+	cell = sim_root_get(root);
+	if (o->code == 9)
+		notify(o, cell);
+	else if (cell != NULL)
+		*o->to = sim_weak_load(cell);
+}
+
+static bool is_of_ends(const struct operation *o)
+{
+	return program.ends && (o->code == 5 || o->code == 6 || o->code == 9);
 }
 
 /* The operations that are safe points. */
@@ -165,6 +226,8 @@ static void pause(struct mutator *self, const struct operation *o)
 	default:
 		/* It dies with its journal and its frame. */
 		self->died = o->more == 3;
+		if (!self->died)
+			sim_finalize_next();
 	}
 	resume(self);
 }
@@ -180,7 +243,9 @@ static void execute(struct mutator *self, const uint8_t *bytes)
 		.more = bytes[1] >> 6,
 	};
 
-	if (o.code < 2)
+	if (is_of_ends(&o))
+		what_ends(&o);
+	else if (o.code < 2)
 		make(&o);
 	else if (o.code < 7)
 		use_slot(&o);
@@ -188,7 +253,7 @@ static void execute(struct mutator *self, const uint8_t *bytes)
 		use_root(&o);
 	else if (o.code == 10)
 		self->kept[o.slot % KEPT] = o.value;
-	else if (o.code == 15 && o.more != 3)
+	else if (o.code == 15 && o.more != 3 && !program.ends)
 		use_slots(&o);
 	else
 		pause(self, &o);
@@ -218,11 +283,16 @@ static void run(void)
 
 	sim_options(&options);
 	options.flags = program.poison ? GYRE_POISON : 0;
+	options.finalizing = program.host ? GYRE_FINALIZE_HOST : GYRE_FINALIZE_THREAD;
 	sim_starve(true);
 	sim_open(&options);
+	if (program.ends)
+		sim_finals(finalize);
 	sim_attach();
 	for (i = 0; i < ROOTS; i++)
 		sim_root_set((unsigned)i, sim_new());
+	for (; program.ends && i <= ROOTS + CELLS; i++)
+		sim_root_set((unsigned)i, NULL);
 	sim_park();
 	for (i = 0; i < MUTATORS; i++)
 		sim_start(names[i], mutate, (void *)i);
@@ -276,10 +346,9 @@ static void read_program(const uint8_t *bytes, size_t length)
 
 static void read_environment(void)
 {
-	static const char *const twins[] = {
-		"",
+	static const char *const twins[] = { "",
 #define TWIN_NAME(name, engines, text) #name,
-		GYRE_TWINS(TWIN_NAME)
+					     GYRE_TWINS(TWIN_NAME)
 #undef TWIN_NAME
 	};
 	const char *twin = getenv("GYRE_TWIN");
@@ -304,6 +373,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	if (length < 2)
 		return 0;
 	program.poison = bytes[0] & 1;
+	program.ends = bytes[0] >> 5 & 1;
+	program.host = bytes[0] >> 6 & 1;
+	program.back = bytes[0] >> 7 ? BACK : 0;
 	plan.seed = bytes[0] >> 4 & 1; /* the engine */
 	plan.refuse_at = bytes[1];
 	plan.refuse_run = bytes[1] == 0 ? 0 : (uint64_t)1 << (bytes[0] >> 1 & 7);

@@ -180,9 +180,10 @@ bool sim_is_journal_bytes(const void *address); /* of a heap of the schedule */
 void sim_oracle_reset(void);
 void sim_oracle_access(const struct gyre__site *site, const void *address);
 void sim_oracle_thread_ends(struct sim_thread *thread);
+
+/* oracle_print.c */
 /* Names an address, for the trace: object and slot, or of whom the word is. */
 void sim_describe(const void *address, char *text, size_t bytes);
-
 void sim_print_graph(void);
 
 /* report.c */

@@ -35,10 +35,9 @@ static const struct {
 	const char *name;
 	unsigned engines; /* in which it must be noticed: a bit each, as in engine_names */
 	const char *text;
-} twins[] = {
-	{ NULL, 0, NULL },
+} twins[] = { { NULL, 0, NULL },
 #define TWIN_ENTRY(name, engines, text) { #name, engines, text },
-	GYRE_TWINS(TWIN_ENTRY)
+	      GYRE_TWINS(TWIN_ENTRY)
 #undef TWIN_ENTRY
 };
 
@@ -72,12 +71,12 @@ static const struct argp_option known[] = {
 	{ "replay", 'r', "SEED", 0, "Run the one schedule that has this seed, print its steps", 0 },
 	{ "twin", OPTION_TWIN, "NAME", 0, "Break this rule", 0 },
 	{ "twins", OPTION_TWINS, NULL, 0,
-	  "Break each rule in turn, up to --schedules times: each must be noticed", 0 },
+	  "Break each rule, or that of --twin, up to --schedules times: each must be noticed", 0 },
 	{ "exhaustive", 'x', NULL, 0, "Run all schedules of the small scenarios", 0 },
 	{ "preemptions", 'p', "K", 0, "That have at most K pre-emptions (default 2)", 0 },
 	{ "choices", OPTION_CHOICES, "LIST", 0, "Run one schedule of an exhaustive run again", 0 },
 	{ "refusals", OPTION_REFUSALS, NULL, 0,
-	  "Run the scenario starved with each single call for memory refused in turn", 0 },
+	  "Run the starved scenarios with each single call for memory refused in turn", 0 },
 	{ "refuse", OPTION_REFUSE, "N", 0, "With --replay: refuse the N-th call for memory", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -260,7 +259,7 @@ static void refuse_one(struct sim_plan *plan, uint64_t n)
 
 /* Every place where memory can be refused, in a few schedules: n = 1, 2, 3 and so on until nothing
  * was refused any more. */
-static void run_refusals(void)
+static uint64_t refuse_in(const struct sim_scenario *scenario)
 {
 	uint64_t i, n, places = 0;
 
@@ -272,10 +271,21 @@ static void run_refusals(void)
 		sim_plan_make(&plan, seed_of(i / 2, i % 2));
 		for (n = 1; n == 1 || sim.refused > 0; n++) {
 			refuse_one(&plan, n);
-			sim_run_schedule(&sim_scenario_starved, &plan);
+			sim_run_schedule(scenario, &plan);
 			places += sim.refused;
 		}
 	}
+	return places;
+}
+
+static void run_refusals(void)
+{
+	uint64_t places;
+
+	if (options.scenario != NULL)
+		places = refuse_in(options.scenario);
+	else
+		places = refuse_in(&sim_scenario_starved) + refuse_in(&sim_scenario_ends_starved);
 	printf("%llu calls refused, one in a schedule\n", (unsigned long long)places);
 }
 
@@ -311,9 +321,8 @@ static void search(const struct sim_scenario *scenario, unsigned tagged)
 	} while (sim_search_next());
 	printf("%-20s %-8s all %llu schedules with at most %u pre-emptions, %.1f s: nothing "
 	       "wrong\n",
-	       scenario->name, engine_names[tagged],
-	       (unsigned long long)(sim.schedules - before), options.preemptions,
-	       now() - start);
+	       scenario->name, engine_names[tagged], (unsigned long long)(sim.schedules - before),
+	       options.preemptions, now() - start);
 }
 
 static void search_all(void)
@@ -356,6 +365,31 @@ static const struct {
 	{ GYRE_TWIN_unborn_dies, 0, &sim_scenario_unborn },
 	{ GYRE_TWIN_no_sigma, 1, &sim_scenario_far_doubled },
 	{ GYRE_TWIN_no_hold, 1, &sim_scenario_dead_cell },
+	{ GYRE_TWIN_group_unasked, 0, &sim_scenario_weak_ring },
+	{ GYRE_TWIN_group_unasked, 1, &sim_scenario_weak_ring },
+	{ GYRE_TWIN_dies_unarmed, 0, &sim_scenario_weak_zero },
+	{ GYRE_TWIN_dies_unarmed, 1, &sim_scenario_weak_zero },
+	{ GYRE_TWIN_no_touch, 0, &sim_scenario_weak_cut },
+	{ GYRE_TWIN_touch_not_looked_back, 0, &sim_scenario_weak_noted },
+	{ GYRE_TWIN_made_since_missed, 1, &sim_scenario_weak_pair },
+	{ GYRE_TWIN_creation_uncounted, 1, &sim_scenario_weak_newborns },
+	{ GYRE_TWIN_groups_of_one, 0, &sim_scenario_weak_ring },
+	{ GYRE_TWIN_groups_of_one, 1, &sim_scenario_weak_ring },
+	{ GYRE_TWIN_zeros_forgotten, 0, &sim_scenario_weak_zero },
+	{ GYRE_TWIN_zeros_forgotten, 1, &sim_scenario_weak_zero },
+	{ GYRE_TWIN_purple_cleared, 0, &sim_scenario_weak_zero },
+	{ GYRE_TWIN_finalized_again, 0, &sim_scenario_final_chain },
+	{ GYRE_TWIN_finalized_again, 1, &sim_scenario_final_chain },
+	{ GYRE_TWIN_not_pinned, 0, &sim_scenario_final_writes },
+	{ GYRE_TWIN_not_pinned, 1, &sim_scenario_final_writes },
+	{ GYRE_TWIN_unpinned_early, 0, &sim_scenario_final_writes },
+	{ GYRE_TWIN_unpinned_early, 1, &sim_scenario_final_writes },
+	{ GYRE_TWIN_newborn_final_forgotten, 1, &sim_scenario_final_newborns },
+	{ GYRE_TWIN_special_not_suspected, 1, &sim_scenario_final_newborns },
+	{ GYRE_TWIN_open_blackens, 1, &sim_scenario_weak_blackened },
+	{ GYRE_TWIN_remains_at_once, 1, &sim_scenario_weak_taken },
+	{ GYRE_TWIN_let_go_at_once, 0, &sim_scenario_weak_leader },
+	{ GYRE_TWIN_let_go_at_once, 1, &sim_scenario_weak_leader },
 };
 
 static void go_home(unsigned twin, unsigned tagged)
@@ -391,7 +425,7 @@ static void run_twin(unsigned twin, unsigned tagged)
 
 static int run_twins(void)
 {
-	unsigned i, missed = 0;
+	unsigned i, only = gyre__twin, missed = 0;
 
 	sim_outcome = mmap(NULL, sizeof(*sim_outcome), PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -402,13 +436,14 @@ static int run_twins(void)
 	printf("seed %#llx\n%-22s %-8s %9s  %-18s %s\n", (unsigned long long)options.seed, "twin",
 	       "engine", "schedules", "scenario", "what was noticed");
 	for (i = 2; i < 2 * GYRE_TWIN_COUNT; i++) {
-		if (!is_run(i % 2) || !(twins[i / 2].engines & 1u << i % 2))
+		if (!is_run(i % 2) || !(twins[i / 2].engines & 1u << i % 2) ||
+		    (only != 0 && only != i / 2))
 			continue;
 		run_twin(i / 2, i % 2);
 		missed += !sim_outcome->failed;
 		printf("%-22s %-8s %9llu  %-18s %s\n", twins[i / 2].name, engine_names[i % 2],
-		       (unsigned long long)(sim_outcome->failed ? sim_outcome->schedules :
-								  options.schedules),
+		       (unsigned long long)(sim_outcome->failed ? sim_outcome->schedules
+								: options.schedules),
 		       sim_outcome->failed ? sim_outcome->scenario : "NOT NOTICED",
 		       sim_outcome->what);
 		fflush(stdout);
@@ -431,9 +466,8 @@ static void list(void)
 
 int main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		known, parse, NULL, "Deterministic simulation of gyre.", NULL, NULL, NULL
-	};
+	static const struct argp argp = { known, parse, NULL, "Deterministic simulation of gyre.",
+					  NULL,  NULL,  NULL };
 	double start;
 
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);

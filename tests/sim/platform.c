@@ -93,6 +93,27 @@ void gyre__event_signal(struct gyre__event *event)
 	sim_wake(event);
 }
 
+bool gyre__bell_init(struct gyre__bell *bell)
+{
+	*bell = (struct gyre__bell){ .fd = 0 };
+	return true;
+}
+
+void gyre__bell_destroy(struct gyre__bell *bell)
+{
+	bell->fd = -1;
+}
+
+void gyre__bell_ring(struct gyre__bell *bell)
+{
+	bell->rings = bell->fd >= 0;
+}
+
+void gyre__bell_stop(struct gyre__bell *bell)
+{
+	bell->rings = false;
+}
+
 /* A clock that leaps: up to four seconds, small leaps as likely as large ones. */
 static void leap(void)
 {

@@ -81,6 +81,28 @@ struct sim_scenario {
 	X(two_writers)                                                                             \
 	X(lone_program)                                                                            \
 	X(stragglers)                                                                              \
+	X(ends_program)                                                                    \
+	X(weak_zero)                                                                       \
+	X(weak_short)                                                                      \
+	X(weak_ring)                                                                       \
+	X(weak_leader)                                                                             \
+	X(weak_noted)                                                                              \
+	X(weak_cut)                                                                        \
+	X(weak_late)                                                                       \
+	X(weak_taken)                                                                              \
+	X(weak_pair)                                                                               \
+	X(weak_newborns)                                                                   \
+	X(weak_revived)                                                                    \
+	X(weak_holders)                                                                    \
+	X(weak_blackened)                                                                  \
+	X(attachments)                                                                     \
+	X(final_newborns)                                                                  \
+	X(final_chain)                                                                     \
+	X(final_writes)                                                                    \
+	X(final_rearm)                                                                     \
+	X(final_mortal)                                                                    \
+	X(final_closing)                                                                   \
+	X(ends_starved)                                                                    \
 	X(starved)
 
 #define SIM_SCENARIO_EXTERN(name) extern const struct sim_scenario sim_scenario_##name;
@@ -181,6 +203,38 @@ bool sim_compare_exchange(gyre_ref *slot, void *expected, void *value);
 void sim_root_set(unsigned i, void *value);
 void *sim_root_get(unsigned i);
 gyre_ref *sim_root_slot(unsigned i);
+
+/*
+ * Weak cells, attachments and finalizers. The oracle knows which object a cell is of, that an
+ * object holds its cell and its attachment, and what batches of finalizers have pinned. It fails
+ * the schedule when a cell is null while its object is reachable, gives an object after it was
+ * null, or one that leads to an object that was found dead; when a finalizer runs twice, on an
+ * object that does not have all that it reaches, or not at all; when a callback is called twice,
+ * too early, after it was taken back, or not at all though it was registered with
+ * GYRE_NOTICE_ALWAYS.
+ *
+ * sim_finals: after sim_open, if the scenario has objects with finalizers. fn runs on the finalizer
+ * thread, or in the calls below that may run batches, and may make all calls of a mutator.
+ */
+void sim_finals(void (*fn)(void *node));
+void *sim_new_final(void); /* a struct sim_node with a finalizer */
+void *sim_new_leaf(void);  /* the same, of a type that is declared acyclic */
+bool sim_is_leaf(const void *node);
+bool sim_was_finalized(const void *node);
+void sim_rearm(const void *node);
+/* Objects that are there and still to be finalized. */
+unsigned sim_owed(void);
+struct gyre_weak *sim_weak_of(const void *object);
+void *sim_weak_load(const struct gyre_weak *cell);
+/* False: the cell is null. */
+bool sim_notify(struct gyre_weak *cell, unsigned flags);
+/* Takes a registration of the cell back, if there is one. */
+void sim_unnotify(struct gyre_weak *cell);
+/* NULL: key has none, and make is false. */
+gyre_ref *sim_attachment(void *key, bool make);
+/* Safe points, as below. The first gives whether anything ran. */
+bool sim_finalize_next(void);
+void sim_finalize_wait(void);
 
 /* Safe points. What the thread held is held no more. */
 void sim_safepoint(void);

@@ -12,12 +12,15 @@
 #include "engine.h"
 #include "mutator.h"
 #include "oracle.h"
+#include "world.h"
+
+#define ROUNDS 10
 
 static const struct gyre_type *node_types[SIM_HEAPS];
 
 static struct sim_member *self(void)
 {
-	return &sim.current->member[sim.current->heap];
+	return sim_self();
 }
 
 void sim_use(unsigned heap)
@@ -64,14 +67,12 @@ void sim_hold(const void *object)
 	member->held[member->held_count++] = object;
 }
 
-/* A safe point begins. */
-static void let_go(void)
+void sim_let_go(void)
 {
 	self()->held_count = 0;
 }
 
-/* And ends: what was kept across it is the thread's until the next, whatever the frames say. */
-static void go_on(void)
+void sim_go_on(void)
 {
 	const struct gyre_keep *keep;
 	size_t i;
@@ -82,7 +83,7 @@ static void go_on(void)
 			sim_hold(sim_kept(keep, i));
 }
 
-static void expect(enum gyre_status status, const char *call)
+void sim_expect(enum gyre_status status, const char *call)
 {
 	if (status != GYRE_OK)
 		sim_fail("%s: %s", call, gyre_status_name(status));
@@ -97,7 +98,7 @@ bool sim_granted(enum gyre_status status, uint64_t before, const char *call)
 {
 	if (status == GYRE_NO_MEMORY && sim_refused() > before)
 		return false;
-	expect(status, call);
+	sim_expect(status, call);
 	return true;
 }
 
@@ -141,6 +142,7 @@ void sim_open(const struct gyre_options *options)
 	sim_options(&usual);
 	sim_insist(open_heap(options != NULL ? options : &usual));
 	sim_insist(gyre_type_register(sim_heap(), &desc, &node_types[sim.current->heap]));
+	sim_ends_reset();
 }
 
 static void attach(unsigned flags)
@@ -166,10 +168,10 @@ void sim_detach(void)
 {
 	struct gyre_mutator *m = self()->m;
 
-	let_go();
+	sim_let_go();
 	/* gyre_detach fails with frames open; so there are none. */
 	self()->m = NULL;
-	expect(gyre_detach(m), "gyre_detach");
+	sim_expect(gyre_detach(m), "gyre_detach");
 }
 
 void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offset, size_t slots)
@@ -179,8 +181,8 @@ void *sim_new_of(const struct gyre_type *type, size_t length, size_t slots_offse
 
 	do {
 		before = sim_refused();
-		object = length > 0 ? gyre_new_array(sim_mutator(), type, length) :
-				      gyre_new(sim_mutator(), type);
+		object = length > 0 ? gyre_new_array(sim_mutator(), type, length)
+				    : gyre_new(sim_mutator(), type);
 	} while (object == NULL && sim_refused() > before);
 	if (object == NULL)
 		return NULL;
@@ -285,7 +287,7 @@ static void drop_roots(void)
 	for (i = 0; i < SIM_ROOTS; i++) {
 		if (!*sim_root_made(i) || sim_root(i)->heap != sim_heap())
 			continue;
-		expect(gyre_root_drop(sim_mutator(), sim_root(i)), "gyre_root_drop");
+		sim_expect(gyre_root_drop(sim_mutator(), sim_root(i)), "gyre_root_drop");
 		*sim_root_made(i) = false;
 	}
 }
@@ -294,43 +296,46 @@ void sim_safepoint(void)
 {
 	struct gyre_mutator *m = sim_mutator();
 
-	let_go();
+	sim_let_go();
 	gyre_safepoint(m);
-	go_on();
+	sim_go_on();
 }
 
 void sim_park(void)
 {
 	struct gyre_mutator *m = sim_mutator();
 
-	let_go();
+	sim_let_go();
 	self()->is_parked = true;
-	expect(gyre_park(m), "gyre_park");
+	sim_expect(gyre_park(m), "gyre_park");
 }
 
 void sim_unpark(void)
 {
-	expect(gyre_unpark(self()->m), "gyre_unpark");
-	go_on();
+	sim_expect(gyre_unpark(self()->m), "gyre_unpark");
+	sim_go_on();
 }
 
 void sim_collect(void)
 {
 	uint32_t garbage[256];
 	struct gyre_mutator *m = sim_mutator();
-	uint64_t before = sim.refused;
+	uint64_t before = sim.refused, revivals = sim_revivals();
 	enum gyre_status status;
 	unsigned i, count;
 
-	let_go();
-	count = sim_garbage(garbage, sizeof(garbage) / sizeof(garbage[0]));
+	sim_let_go();
+	count = sim_garbage(garbage, sizeof(garbage) / sizeof(garbage[0]), true);
 	self()->is_parked = true;
 	status = gyre_collect(m, NULL);
-	go_on();
+	sim_go_on();
 	/* The collector's own calls were refused. */
 	if (status == GYRE_NO_MEMORY && sim.refused > before)
 		return;
-	expect(status, "gyre_collect");
+	sim_expect(status, "gyre_collect");
+	/* A weak load keeps all of its set, also what does not hang on what it gave. */
+	if (sim_revivals() != revivals)
+		return;
 	for (i = 0; i < count; i++)
 		if (sim_is_live(garbage[i]))
 			sim_fail("object %u was garbage when gyre_collect was called and has "
@@ -351,13 +356,13 @@ void sim_verify(void)
 	uint64_t before = sim.refused;
 	enum gyre_status status;
 
-	let_go();
+	sim_let_go();
 	self()->is_parked = true;
 	status = gyre_verify(m, NULL, disagreement, NULL);
-	go_on();
+	sim_go_on();
 	/* The collector's own calls were refused. */
 	if (status != GYRE_NO_MEMORY || sim.refused == before)
-		expect(status, "gyre_verify");
+		sim_expect(status, "gyre_verify");
 }
 
 void sim_collect_soon(void)
@@ -431,10 +436,10 @@ static void expect_exact(void)
 	uint32_t garbage[1];
 	unsigned live;
 
-	if (sim_garbage(garbage, 1) != 0)
+	if (sim_garbage(garbage, 1, false) != 0)
 		sim_fail("object %u is garbage and was not reclaimed", garbage[0]);
 	live = sim_live();
-	expect(gyre_verify(sim_mutator(), &report, disagreement, NULL), "gyre_verify");
+	sim_expect(gyre_verify(sim_mutator(), &report, disagreement, NULL), "gyre_verify");
 	if (report.objects != live || report.reachable != live)
 		sim_fail("%u objects are left; gyre_verify says %llu, of them %llu reachable", live,
 			 (unsigned long long)report.objects, (unsigned long long)report.reachable);
@@ -457,25 +462,50 @@ static void expect_nothing(void)
 
 enum gyre_status sim_close(void)
 {
-	enum gyre_status status = gyre_heap_close(sim_heap());
+	enum gyre_status status;
 
+	sim_closing(true);
+	status = gyre_heap_close(sim_heap());
+	sim_closing(false);
 	if (status == GYRE_OK)
 		sim.heaps[sim.current->heap] = NULL;
 	return status;
 }
 
+/* Collects, and runs what is owed to what is found, until nothing is garbage; a finalizer may make
+ * garbage anew. */
+static void settle(void)
+{
+	uint32_t garbage[1];
+	unsigned rounds = 0;
+
+	sim_collect();
+	while (rounds++ < ROUNDS && sim_owes()) {
+		sim_finalize_wait();
+		if (sim_garbage(garbage, 1, false) == 0)
+			break;
+		sim_collect();
+	}
+}
+
 void sim_finish(void)
 {
+	unsigned rounds = 0;
+
 	sim_contest(false);
 	sim_starve(false);
-	sim_collect();
+	settle();
 	expect_exact();
 	sim.end = sim_graph();
-	drop_roots();
-	sim_collect();
+	/* Finalizers may give to the roots again. */
+	do {
+		drop_roots();
+		settle();
+	} while (sim_owes() && sim_live() > 0 && rounds++ < ROUNDS);
 	expect_nothing();
+	sim_notices_check();
 	sim_detach();
-	expect(sim_close(), "gyre_heap_close");
+	sim_expect(sim_close(), "gyre_heap_close");
 }
 
 void sim_end(void)

@@ -33,6 +33,8 @@ struct gyre__site {
 
 void gyre__sim_yield(struct gyre__site *site, const void *address);
 void gyre__sim_freeing(const void *object);
+void gyre__sim_made(void *made, size_t slots, const void *owner);
+void gyre__sim_cleared(const void *object, const void *cell);
 
 #define GYRE_SIM_POINT(what, address)                                                              \
 	__extension__({                                                                            \

@@ -50,6 +50,13 @@ static inline uint64_t held_word(const void *object)
 	return *gyre__word_of(object);
 }
 
+/* Sigma preparation of all sets, as if another epoch were processed. */
+static inline void held_prepare(struct gyre__collector *c)
+{
+	c->processing++;
+	gyre__sets_prepare(c);
+}
+
 enum { HELD_PLACES = 4 };
 
 /* The list has room for so many items and no more; the list as it was. It lies in an array: the

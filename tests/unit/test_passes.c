@@ -39,7 +39,7 @@ static void end_far(struct gyre__collector *c)
 static void finish(struct world *w, struct gyre__collector *c)
 {
 	while (c->sets_count > 0) {
-		gyre__sets_prepare(c);
+		held_prepare(c);
 		gyre__judge(c);
 		gyre__drain(c);
 	}
@@ -390,14 +390,14 @@ static void a_set_waits_for_one_that_is_carried_over(void **state)
 	dead_ring(n + 2, roots + 2);
 	*gyre__word_of(live) |= GYRE_GRAY;
 	expect_equal(gyre__set_gather(c, n[2], 0), 3);
-	gyre__sets_prepare(c);
+	held_prepare(c);
 	gyre__judge(c);
 	/* The living left; nothing else did, although something outside its set holds 0. */
 	expect_equal(c->sets_count, 2);
 	expect_equal(c->members.count, 4);
 	expect_equal(held_word(live) & GYRE_IN_SET, 0);
 	expect_equal(world_stats(w->heap).objects_reclaimed, freed);
-	gyre__sets_prepare(c);
+	held_prepare(c);
 	gyre__judge(c);
 	expect_equal(c->sets_count, 0);
 	expect_equal(world_stats(w->heap).objects_reclaimed, freed + 4);
@@ -425,7 +425,7 @@ static void released_before_the_preparation(void **state)
 	expect_equal(gyre__set_gather(c, n[0], 0), 2);
 	forget(c, &roots[0]);
 	gyre__drain(c);
-	gyre__sets_prepare(c);
+	held_prepare(c);
 	expect_equal(held_word(n[0]) & (GYRE_RELEASED | GYRE_ORANGE), GYRE_RELEASED);
 	expect_equal(gyre__crc(held_word(n[1])), 1);
 	gyre__judge(c);
@@ -456,7 +456,7 @@ static void what_a_leaving_member_reaches_leaves(void **state)
 		*gyre__word_of(n[i]) |= GYRE_GRAY;
 	*gyre__word_of(n[1]) |= GYRE_PURPLE;
 	expect_equal(gyre__set_gather(c, n[1], 0), 2);
-	gyre__sets_prepare(c);
+	held_prepare(c);
 	left = c->far.left;
 	gyre__judge(c);
 	expect_equal(c->sets_count, 0);

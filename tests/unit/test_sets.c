@@ -44,7 +44,7 @@ static void settle(struct case_of *t)
 
 	gyre__drain(t->c);
 	for (rounds = 0; t->c->sets_count > 0 && rounds < 10; rounds++) {
-		gyre__sets_prepare(t->c);
+		held_prepare(t->c);
 		gyre__judge(t->c);
 		gyre__drain(t->c);
 	}
@@ -137,7 +137,7 @@ static void touching_prepare(struct case_of *t, struct touching *g)
 	gray(g->nodes, LENGTH(g->nodes));
 	expect_equal(gyre__set_gather(t->c, g->x, 0), 3);
 	expect_equal(gyre__set_gather(t->c, g->c, 0), 2);
-	gyre__sets_prepare(t->c);
+	held_prepare(t->c);
 	for (size_t i = 0; i < LENGTH(g->nodes); i++)
 		expect_equal(held_word(g->nodes[i]) & (GYRE_TRACE | GYRE_ORANGE | GYRE_IN_SET),
 			     GYRE_ORANGE | GYRE_IN_SET);
@@ -270,7 +270,7 @@ static void brought_to_0_within_the_set(void **state)
 	held_store(&n[0]->left, NULL);
 	*gyre__word_of(n[1]) -= GYRE_RC_ONE;
 	expect_equal(gyre__set_gather(t.c, n[2], 0), 2);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	gyre__judge(t.c);
 	expect_verdict(&t, 1, 0, 1, 1);
 	expect(held_word(n[0]) & GYRE_PURPLE && held_word(n[0]) & GYRE_IN_YOUNG);
@@ -311,7 +311,7 @@ static void chain_of_rings(struct world *w, bool backwards)
 		gray(n + 3 * ring, 3);
 		expect_equal(gyre__set_gather(t.c, n[3 * ring], 0), 3);
 	}
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	gyre__judge(t.c);
 	if (backwards) {
 		/* Judged before what refers to it is: refused, and a candidate again. */
@@ -368,7 +368,7 @@ static void a_touch_refuses(void **state)
 					forget(&roots[j]);
 			gray(n, 3);
 			expect_equal(gyre__set_gather(t.c, n[0], 0), 3);
-			gyre__sets_prepare(t.c);
+			held_prepare(t.c);
 			touch_one(&t, &roots[i], n[i], (enum touch)touch);
 			gyre__judge(t.c);
 			expect_verdict(&t, touch == NONE, touch != NONE, 0, 0);
@@ -402,7 +402,7 @@ static void a_reference_from_outside_refuses(void **state)
 				forget(&roots[j]);
 		gray(n, 3);
 		expect_equal(gyre__set_gather(t.c, n[0], 0), 3);
-		gyre__sets_prepare(t.c);
+		held_prepare(t.c);
 		for (size_t j = 0; j < 3; j++)
 			expect_equal(gyre__crc(held_word(n[j])), j == i % 3);
 		gyre__judge(t.c);
@@ -433,13 +433,13 @@ static void garbage_beside_the_living_dies(void **state)
 		forget(&roots[i]);
 	gray(n, 4);
 	expect_equal(gyre__set_gather(t.c, n[0], 0), 4);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	touch_one(&t, &other, n[3], UP_AND_DOWN);
 	gyre__judge(t.c);
 	expect_verdict(&t, 0, 1, 0, 3);
 	expect(held_word(n[3]) & GYRE_PURPLE && held_word(n[3]) & GYRE_IN_YOUNG);
 	expect_equal(held_word(n[3]) & GYRE_IN_SET, 0);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	touch_one(&t, &other, n[3], UP_AND_DOWN);
 	gyre__judge(t.c);
 	expect_verdict(&t, 1, 1, 0, 0);
@@ -466,7 +466,7 @@ static void more_edges_than_counts_refuse(void **state)
 	gray(n, 3);
 	expect_equal(gyre__set_gather(t.c, n[0], 0), 3);
 	held_store(&n[1]->right, n[0]);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	expect_equal(gyre__crc(held_word(n[0])), 0);
 	expect_equal(held_word(n[0]) & GYRE_ORANGE, 0);
 	gyre__increment(t.c, n[0]);
@@ -490,7 +490,7 @@ static void released_before_the_verdict(void **state)
 		forget(&g.roots[i]);
 	gray(g.nodes, 3);
 	expect_equal(gyre__set_gather(t.c, g.x, 0), 3);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	held_store(&g.roots[0].slot, NULL);
 	gyre__decrement(t.c, g.x);
 	gyre__drain(t.c);
@@ -560,7 +560,7 @@ static void gathering_stops_at_the_living(void **state)
 	/* d belongs to a far pass; x is in a set already. */
 	expect_equal(gyre__set_gather(t.c, g.c, 0), 1);
 	*gyre__word_of(g.d) &= ~(GYRE_IN_TRACE | GYRE_TRACE);
-	gyre__sets_prepare(t.c);
+	held_prepare(t.c);
 	gyre__judge(t.c);
 	expect_verdict(&t, 0, 0, 2, 0);
 	finish(&t);

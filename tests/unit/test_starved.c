@@ -208,14 +208,14 @@ static void refusing_without_room(void **state)
 	for (size_t i = 0; i < LENGTH(r.n); i++)
 		*gyre__word_of(r.n[i]) |= GYRE_GRAY;
 	expect_equal(gyre__set_gather(c, r.n[0], 0), 3);
-	gyre__sets_prepare(c);
+	held_prepare(c);
 	stack = held_cramp(&c->stack, 0);
 	gyre__judge(c); /* the root is an outside reference */
 	c->stack = stack;
 	expect(ring_candidate(&r));
 	expect_equal(held_word(r.n[0]) & GYRE_IN_SET, 0);
 	while (c->sets_count > 0) {
-		gyre__sets_prepare(c);
+		held_prepare(c);
 		gyre__judge(c);
 	}
 	held_end(w);
