@@ -354,6 +354,17 @@ static void write_row(FILE *out, const char *name, uint64_t value)
 	fprintf(out, "</td></tr>");
 }
 
+/* What the mode itself counted. */
+static void write_figures(FILE *out, const struct stress_run *run)
+{
+	if (run->figures[0].name == NULL)
+		return;
+	fprintf(out, "<section><h2>The mode</h2><table><tr><th>Figure</th><th>Value</th></tr>");
+	for (size_t i = 0; i < STRESS_FIGURES_MAX && run->figures[i].name != NULL; i++)
+		write_row(out, run->figures[i].name, run->figures[i].value);
+	fprintf(out, "</table></section>\n");
+}
+
 static void write_tables(FILE *out, const struct gyre_stats *s)
 {
 	fprintf(out,
@@ -379,6 +390,7 @@ bool stress_html_write(const struct stress_run *run, const char *path)
 	write_head(out, run);
 	write_pauses(out, &run->record->stats);
 	write_charts(out, run->record);
+	write_figures(out, run);
 	write_tables(out, &run->record->stats);
 	fprintf(out, "</main></html>\n");
 	good = ferror(out) == 0;

@@ -133,7 +133,14 @@ extern _Atomic(bool) stress_interrupted;
 	X(collector_ns)                                                                            \
 	X(newborns_counted)                                                                        \
 	X(views_looked_up)                                                                         \
-	X(window_stores)
+	X(window_stores)                                                                           \
+	X(weak_cells)                                                                              \
+	X(weak_cleared)                                                                            \
+	X(weak_revived)                                                                            \
+	X(notices_called)                                                                          \
+	X(finalizers_run)                                                                          \
+	X(finalizers_waiting)                                                                      \
+	X(finalizers_waiting_max)
 
 /* The fields of its member phases. */
 #define STRESS_PHASES(X)                                                                           \

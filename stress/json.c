@@ -94,6 +94,10 @@ static void write_verdict(FILE *out, const struct stress_run *run)
 	for (size_t i = 0; i < STRESS_PARAMS_MAX && run->mode->params[i].name != NULL; i++)
 		fprintf(out, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", run->mode->params[i].name,
 			run->options->params[i]);
+	fprintf(out, "},\n  \"figures\": {");
+	for (size_t i = 0; i < STRESS_FIGURES_MAX && run->figures[i].name != NULL; i++)
+		fprintf(out, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", run->figures[i].name,
+			run->figures[i].value);
 	fprintf(out, "},\n");
 }
 

@@ -300,7 +300,7 @@ static char *help_text(const struct stress_mode *mode)
 	if (mode == NULL) {
 		fprintf(out, "Modes:\n");
 		for (const struct stress_mode *const *m = stress_modes; *m != NULL; m++)
-			fprintf(out, "  %-8s %-5s %s\n", (*m)->name,
+			fprintf(out, "  %-10s %-5s %s\n", (*m)->name,
 				(*m)->operand == NULL ? "" : (*m)->operand, (*m)->summary);
 		fprintf(out, "\ngyre-stress MODE --help shows the options of a mode.\n\n");
 	}
@@ -359,6 +359,17 @@ uint64_t stress_param(const struct stress_run *run, const char *name)
 			return run->options->params[i];
 	/* A mode that asks for what it has not declared cannot mean any number. */
 	fprintf(stderr, "gyre-stress: mode %s has no parameter '%s'\n", run->mode->name, name);
+	abort();
+}
+
+void stress_figure(struct stress_run *run, const char *name, uint64_t value)
+{
+	for (size_t i = 0; i < STRESS_FIGURES_MAX; i++)
+		if (run->figures[i].name == NULL) {
+			run->figures[i] = (struct stress_figure){ name, value };
+			return;
+		}
+	fprintf(stderr, "gyre-stress: no room for the figure '%s'\n", name);
 	abort();
 }
 
@@ -442,6 +453,8 @@ static enum gyre_status open_heap(struct stress_run *run, _Atomic(unsigned) *log
 	options.engine = o->engine;
 	options.log = on_log;
 	options.log_arg = log_lines;
+	if (run->mode->options != NULL)
+		run->mode->options(run, &options);
 	return gyre_heap_open(&run->heap, &options);
 }
 

@@ -177,6 +177,29 @@ static void compare_stats(struct stress_run *run, uint64_t objects, const char *
 			    when, objects, stats.objects_live);
 }
 
+#define SETTLE_MAX 1000 /* no mode's finalizers bring back so often */
+
+void stress_settle(struct stress_worker *w)
+{
+	struct gyre_stats now = { .size = sizeof(now) }, before = { .size = sizeof(before) };
+	struct stress_run *run = w->run;
+	unsigned round;
+
+	for (round = 0; round < SETTLE_MAX && !stress_failed(run); round++) {
+		if (!stress_ok(run, gyre_collect(w->m, NULL), "gyre_collect") ||
+		    !stress_ok(run, gyre_finalize_wait(w->m), "gyre_finalize_wait") ||
+		    !stress_ok(run, gyre_heap_stats(run->heap, &now), "gyre_heap_stats"))
+			return;
+		if (round > 0 && now.finalizers_run == before.finalizers_run &&
+		    now.notices_called == before.notices_called &&
+		    now.objects_reclaimed == before.objects_reclaimed)
+			return;
+		before = now;
+	}
+	if (!stress_failed(run))
+		stress_fail(run, "after %d collections finalizers still run", SETTLE_MAX);
+}
+
 void stress_expect(struct stress_worker *w, uint64_t objects, const char *when)
 {
 	struct gyre_verify_report report = { .size = sizeof(report) };
@@ -188,7 +211,11 @@ void stress_expect(struct stress_worker *w, uint64_t objects, const char *when)
 	 * end. */
 	if (stress_failed(run))
 		return;
-	if (!stress_ok(run, gyre_collect(w->m, NULL), "gyre_collect"))
+	if (run->settles)
+		stress_settle(w);
+	else
+		stress_ok(run, gyre_collect(w->m, NULL), "gyre_collect");
+	if (stress_failed(run))
 		return;
 	status = gyre_verify(w->m, &report, verify_found, &found);
 	if (status != GYRE_OK && status != GYRE_DISAGREES) {
@@ -227,18 +254,23 @@ void stress_oracle_tick(struct stress_run *run, double now)
 	pthread_mutex_unlock(&o->lock);
 }
 
-void stress_oracle_round(struct stress_worker *w)
+void stress_checkpoint_soon(struct stress_run *run)
 {
-	uint64_t rounds = w->run->options->checkpoint_rounds;
-	struct stress_oracle *o = w->run->oracle;
+	struct stress_oracle *o = run->oracle;
 
-	if (rounds == 0 || w->round % rounds != 0)
-		return;
 	pthread_mutex_lock(&o->lock);
 	/* With several workers the first to come so far calls. */
 	if (o->waiting == 0)
 		atomic_store_explicit(&o->due, true, memory_order_relaxed); /* the lock orders */
 	pthread_mutex_unlock(&o->lock);
+}
+
+void stress_oracle_round(struct stress_worker *w)
+{
+	uint64_t rounds = w->run->options->checkpoint_rounds;
+
+	if (rounds != 0 && w->round % rounds == 0)
+		stress_checkpoint_soon(w->run);
 }
 
 bool stress_checkpoint_due(const struct stress_worker *w)
@@ -258,6 +290,8 @@ static void lead(struct stress_worker *w)
 	pthread_mutex_unlock(&o->lock);
 	stress_ok(run, gyre_unpark(w->m), "gyre_unpark");
 	if (!stress_failed(run)) {
+		if (run->settles)
+			stress_settle(w);
 		if (run->shared_count != NULL)
 			expected += run->shared_count(w);
 		stress_expect(w, expected, "at a checkpoint");

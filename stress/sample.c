@@ -33,6 +33,11 @@ double stress_record_now(const struct stress_record *r)
 	return (double)(clock_ns() - r->began_ns) / 1e9;
 }
 
+uint64_t stress_rate(const struct stress_run *run, uint64_t count)
+{
+	return (uint64_t)((double)count / stress_record_now(run->record));
+}
+
 double stress_record_seconds(const struct stress_record *r)
 {
 	return (double)(r->ended_ns - r->began_ns) / 1e9;

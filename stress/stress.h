@@ -64,12 +64,14 @@ struct stress_mode {
 	const char *summary; /* one line for --help and the verdict: "objects that die at once" */
 	const char *operand; /* NULL, or what follows the mode's name: "FILE" */
 	void (*run)(struct stress_run *run);
+	/* NULL, or changes the options of the heap before it is opened; stress_param works. */
+	void (*options)(const struct stress_run *run, struct gyre_options *options);
 	struct stress_param params[STRESS_PARAMS_MAX]; /* ends at the first without a name */
 };
 
 extern const struct stress_mode stress_mode_heap, stress_mode_churn, stress_mode_rings,
 	stress_mode_trees, stress_mode_lru, stress_mode_hubs, stress_mode_lists, stress_mode_ggauss,
-	stress_mode_threads;
+	stress_mode_threads, stress_mode_weak, stress_mode_finalizers, stress_mode_cache;
 
 extern const struct stress_mode *const stress_modes[]; /* ends with NULL */
 
@@ -110,7 +112,16 @@ struct stress_options {
 struct stress_oracle; /* what disagreed, the meeting of a checkpoint (oracle.c) */
 struct stress_record; /* samples over time (sample.c) */
 
-/* What all threads of a run share. Everything but stop and the two pointers is fixed in advance. */
+/* A number of a mode's own in the JSON and the report. */
+struct stress_figure {
+	const char *name;
+	uint64_t value;
+};
+
+#define STRESS_FIGURES_MAX 24
+
+/* What all threads of a run share. Everything but stop, what a mode sets and the two pointers is
+ * fixed in advance. */
 struct stress_run {
 	const struct stress_mode *mode;
 	const struct stress_options *options;
@@ -128,6 +139,14 @@ struct stress_run {
 	 */
 	uint64_t (*shared_count)(struct stress_worker *w);
 	void *shared; /* the mode's own */
+
+	/*
+	 * Set by a mode with finalizers or callbacks of weak cells, before stress_workers: a
+	 * comparison then begins with stress_settle, and so does shared_count. What finalizers
+	 * make of the heap, and of the shadow, is part of both.
+	 */
+	bool settles;
+	struct stress_figure figures[STRESS_FIGURES_MAX]; /* up to the first without a name */
 
 	_Atomic(bool) stop;
 	struct stress_oracle *oracle;
@@ -184,6 +203,11 @@ void stress_workers(struct stress_run *run, void (*work)(struct stress_worker *w
 
 /* The sum of w->left over the workers of the last stress_workers. Main thread. */
 uint64_t stress_left(const struct stress_run *run);
+
+/* Adds a number to the JSON and the report, under a name without quotes. Main thread. */
+void stress_figure(struct stress_run *run, const char *name, uint64_t value);
+/* So many a second, over the run so far. */
+uint64_t stress_rate(const struct stress_run *run, uint64_t count);
 
 /* Begins the worker's next round: false when its rounds are done or the run must end. A safe
  * point. */
@@ -265,6 +289,17 @@ __attribute__((format(printf, 2, 3))) void stress_refuse(struct stress_run *run,
 
 /* Whether an oracle has disagreed so far. Any thread. */
 bool stress_failed(const struct stress_run *run);
+
+/*
+ * Collects and waits for finalizers and callbacks in turn until nothing is reclaimed and none runs
+ * any more. For moments when no other thread but those that run finalizers changes the heap; a
+ * heap that never comes to rest fails the run. Safe point.
+ */
+void stress_settle(struct stress_worker *w);
+
+/* Calls for a checkpoint before it is due by the clock or the rounds, for a mode whose shadow has
+ * no more room. Any worker. */
+void stress_checkpoint_soon(struct stress_run *run);
 
 /* A checkpoint has been called for; the worker should come to stress_checkpoint soon. Cheap. */
 bool stress_checkpoint_due(const struct stress_worker *w);
