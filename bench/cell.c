@@ -148,16 +148,17 @@ static void *worker_main(void *arg)
 
 static bool open_heap(struct run *run)
 {
-	const struct gyre_type_desc node = GYRE_TYPE(struct micro_node,
-		GYRE_REFS(GYRE_REF(struct micro_node, a), GYRE_REF(struct micro_node, b)));
-	const struct gyre_type_desc array = GYRE_TYPE(struct micro_array,
-		GYRE_TRAILING_REFS(struct micro_array, items, length));
+	const struct gyre_type_desc node =
+		GYRE_TYPE(struct micro_node, GYRE_REFS(GYRE_REF(struct micro_node, a),
+						       GYRE_REF(struct micro_node, b)));
+	const struct gyre_type_desc array = GYRE_TYPE(
+		struct micro_array, GYRE_TRAILING_REFS(struct micro_array, items, length));
 	struct gyre_options options;
 
 	gyre_options_init(&options);
 	options.name = "micro";
-	options.engine = run->cell->manager == MICRO_TAGGED ? GYRE_ENGINE_TAGGED :
-							     GYRE_ENGINE_RECYCLER;
+	options.engine =
+		run->cell->manager == MICRO_TAGGED ? GYRE_ENGINE_TAGGED : GYRE_ENGINE_RECYCLER;
 	if (gyre_heap_open(&run->heap, &options) != GYRE_OK) {
 		run->heap = NULL;
 		return false;
@@ -280,6 +281,7 @@ static void set_work(struct worker *worker, struct run *run, unsigned index)
 			.node_type = run->node_type,
 			.array_type = run->array_type,
 			.objects = run->options->large,
+			.first = &worker[-(ptrdiff_t)index].work,
 			/* The same for every manager. */
 			.random = UINT64_C(0x9E3779B97F4A7C15) * (index + 1),
 		},
@@ -305,8 +307,8 @@ void micro_measure(const struct micro_options *options, const struct micro_cell 
 		for (unsigned i = 0; i < cell->threads; i++) {
 			set_work(&workers[i], &run, i);
 			/* Without all its threads the barrier would never open. */
-			if (pthread_create(&workers[i].thread, NULL, worker_main,
-					   &workers[i]) != 0) {
+			if (pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]) !=
+			    0) {
 				fprintf(stderr, "micro: no thread could be started\n");
 				exit(1);
 			}

@@ -56,7 +56,7 @@ static uint64_t churn_gyre(struct micro_work *work)
 }
 
 static inline __attribute__((always_inline)) uint64_t churn_c(void *(*take)(size_t),
-							       void (*give)(void *))
+							      void (*give)(void *))
 {
 	for (uint64_t i = 0; i < MICRO_BATCH; i++) {
 		struct micro_plain *node = take(sizeof(*node));
@@ -146,7 +146,7 @@ static inline void free_ring(struct micro_plain *first, void (*give)(void *))
 }
 
 static inline __attribute__((always_inline)) bool ring_c(void *(*take)(size_t),
-							  void (*give)(void *), unsigned size)
+							 void (*give)(void *), unsigned size)
 {
 	struct micro_plain *first = take(sizeof(*first));
 	struct micro_plain *last = first;
@@ -175,7 +175,7 @@ static inline __attribute__((always_inline)) bool ring_c(void *(*take)(size_t),
 }
 
 static inline __attribute__((always_inline)) uint64_t rings_c(struct micro_work *work,
-							       void *(*take)(size_t))
+							      void *(*take)(size_t))
 {
 	uint64_t made = 0;
 
@@ -256,7 +256,68 @@ static uint64_t stores_peek(struct micro_work *work)
 	return stores_c(work, true);
 }
 
-/* ---- The live objects of the store workloads ---- */
+/* ---- weak: loads through a random weak cell, and of a field of its object ---- */
+
+static uint64_t weak_gyre(struct micro_work *work)
+{
+	struct gyre_mutator *m = work->m;
+	void **table = work->first->table;
+	size_t objects = work->objects;
+	uint64_t random = work->random, sum = 0;
+
+	for (unsigned i = 0; i < MICRO_BATCH; i++) {
+		const struct gyre_weak *cell =
+			table[below((uint32_t)next_random(&random), objects)];
+		const struct micro_node *node = gyre_weak_load(m, cell);
+
+		if (node == NULL)
+			return 0;
+		sum += node->x[0];
+	}
+	touch((void *)(uintptr_t)sum);
+	work->random = random;
+	gyre_safepoint(m);
+	return MICRO_BATCH;
+}
+
+/* The pointer lies apart from what it points to, as in a weak cell. */
+static uint64_t weak_plain(struct micro_work *work)
+{
+	void **table = work->first->table;
+	size_t objects = work->objects;
+	uint64_t random = work->random, sum = 0;
+
+	for (unsigned i = 0; i < MICRO_BATCH; i++) {
+		struct micro_plain *const *from =
+			table[below((uint32_t)next_random(&random), objects)];
+		const struct micro_plain *node = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+
+		if (node == NULL)
+			return 0;
+		sum += node->x[0];
+	}
+	touch((void *)(uintptr_t)sum);
+	work->random = random;
+	return MICRO_BATCH;
+}
+
+/* Puts each object's weak cell into the table in its place; the object itself keeps it. */
+static bool make_weak(struct micro_work *work)
+{
+	for (size_t i = 0; i < work->objects; i++) {
+		struct micro_node *node = work->table[i];
+		struct gyre_weak *cell = gyre_weak_of(work->m, node);
+
+		if (cell == NULL || gyre_store(work->m, &node->a, cell) != GYRE_OK)
+			return false;
+		work->table[i] = cell;
+		if (i % MICRO_BATCH == 0)
+			gyre_safepoint(work->m);
+	}
+	return true;
+}
+
+/* ---- The live objects of the workloads that have some ---- */
 
 /* The array first, under the root, then each object into it: nothing is lost at a safe point. */
 static bool populate_gyre(struct micro_work *work)
@@ -315,10 +376,12 @@ static void choose_batch(struct micro_work *work)
 	bool gyre = micro_is_gyre(work->manager);
 	bool zeroed = work->manager == MICRO_CALLOC || work->manager == MICRO_MI_ZALLOC;
 
-	if (micro_is_stores(work->workload))
-		work->batch = gyre				     ? stores_gyre :
-			      work->manager == MICRO_PLAIN ? stores_plain :
-							     stores_peek;
+	if (work->workload == MICRO_WEAK)
+		work->batch = gyre ? weak_gyre : weak_plain;
+	else if (micro_is_access(work->workload))
+		work->batch = gyre                           ? stores_gyre
+			      : work->manager == MICRO_PLAIN ? stores_plain
+							     : stores_peek;
 	else if (work->workload == MICRO_CHURN)
 		work->batch = gyre ? churn_gyre : zeroed ? churn_zeroed : churn_dirty;
 	else
@@ -330,14 +393,18 @@ bool micro_work_begin(struct micro_work *work)
 	choose_batch(work);
 	for (size_t i = 0; i < MICRO_RING_SIZES; i++)
 		work->sizes[i] = (uint8_t)(2 + below((uint32_t)next_random(&work->random), 9));
-	if (!micro_is_stores(work->workload))
+	if (!micro_is_access(work->workload))
 		return true;
-	if (work->workload == MICRO_STORES4K)
+	if (work->workload == MICRO_STORES4K || work->workload == MICRO_WEAK)
 		work->objects = NODES_4K;
+	if (work->workload == MICRO_WEAK && work->first != work)
+		return true;
 	work->table = calloc(work->objects, sizeof(*work->table));
 	if (work->table == NULL)
 		return false;
-	return micro_is_gyre(work->manager) ? populate_gyre(work) : populate_plain(work);
+	if (!micro_is_gyre(work->manager))
+		return populate_plain(work);
+	return populate_gyre(work) && (work->workload != MICRO_WEAK || make_weak(work));
 }
 
 void micro_work_end(struct micro_work *work)

@@ -25,7 +25,7 @@ static const struct argp_option option_list[] = {
 	{ "operations", 'o', "N", 0, "Operations of each thread, instead of --seconds", 0 },
 	{ "rounds", 'r', "N", 0, "Measurements of each cell (default 5)", 0 },
 	{ "threads", 't', "LIST", 0, "Numbers of mutator threads (default 1,2)", 0 },
-	{ "only", KEY_ONLY, "WORKLOAD", 0, "churn, rings, stores4k or stores1m", 0 },
+	{ "only", KEY_ONLY, "WORKLOAD", 0, "churn, rings, stores4k, stores1m or weak", 0 },
 	{ "large", KEY_LARGE, "N", 0, "Live objects of stores1m (default 1000000)", 0 },
 	{ "json", KEY_JSON, "FILE", 0, "Write every figure of every round to FILE", 0 },
 	{ 0 },
@@ -84,15 +84,30 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct micro_options *options = state->input;
 
 	switch (key) {
-	case 's': options->seconds = parse_seconds(state, arg); break;
-	case 'o': options->operations = parse_number(state, arg, UINT64_C(1) << 40); break;
-	case 'r': options->rounds = (unsigned)parse_number(state, arg, MICRO_ROUNDS_MAX); break;
-	case 't': parse_threads(state, options, arg); break;
-	case KEY_ONLY: options->only = parse_workload(state, arg); break;
+	case 's':
+		options->seconds = parse_seconds(state, arg);
+		break;
+	case 'o':
+		options->operations = parse_number(state, arg, UINT64_C(1) << 40);
+		break;
+	case 'r':
+		options->rounds = (unsigned)parse_number(state, arg, MICRO_ROUNDS_MAX);
+		break;
+	case 't':
+		parse_threads(state, options, arg);
+		break;
+	case KEY_ONLY:
+		options->only = parse_workload(state, arg);
+		break;
 	/* Targets are chosen from 32 random bits. */
-	case KEY_LARGE: options->large = parse_number(state, arg, UINT64_C(1) << 28); break;
-	case KEY_JSON: options->json = arg; break;
-	default: return ARGP_ERR_UNKNOWN;
+	case KEY_LARGE:
+		options->large = parse_number(state, arg, UINT64_C(1) << 28);
+		break;
+	case KEY_JSON:
+		options->json = arg;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
 }
@@ -120,7 +135,8 @@ static bool wanted(const struct micro_options *options, int workload, int manage
 		return false;
 	if (micro_is_gyre(manager))
 		return true;
-	if ((manager >= MICRO_PLAIN) != micro_is_stores(workload))
+	if ((manager >= MICRO_PLAIN) != micro_is_access(workload) ||
+	    (manager == MICRO_PEEK && workload == MICRO_WEAK))
 		return false;
 	return options->mimalloc != NULL ||
 	       (manager != MICRO_MIMALLOC && manager != MICRO_MI_ZALLOC);
@@ -155,8 +171,10 @@ static bool measure_all(const struct micro_options *options, struct micro_cell *
 			micro_measure(options, &cells[i], sample);
 			if (!sample->failed && sample->left == 0)
 				continue;
-			fprintf(stderr, "micro: %s, %s, %u threads, round %u: %s, %" PRIu64
-				" objects left\n", micro_workload_names[cells[i].workload],
+			fprintf(stderr,
+				"micro: %s, %s, %u threads, round %u: %s, %" PRIu64
+				" objects left\n",
+				micro_workload_names[cells[i].workload],
 				micro_manager_names[cells[i].manager], cells[i].threads, round + 1,
 				sample->failed ? "refused" : "done", sample->left);
 			fine = false;
@@ -174,8 +192,12 @@ int main(int argc, char **argv)
 	};
 	static struct micro_cell cells[MICRO_THREADS_MAX * MICRO_WORKLOADS * MICRO_MANAGERS];
 	struct micro_options options = {
-		.seconds = 0.3, .rounds = 5, .only = -1, .large = 1000000,
-		.threads = { 1, 2 }, .threads_count = 2,
+		.seconds = 0.3,
+		.rounds = 5,
+		.only = -1,
+		.large = 1000000,
+		.threads = { 1, 2 },
+		.threads_count = 2,
 	};
 	size_t count;
 	bool fine;

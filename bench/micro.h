@@ -22,10 +22,18 @@
 
 #include "calls.h"
 
-enum micro_workload { MICRO_CHURN, MICRO_RINGS, MICRO_STORES4K, MICRO_STORES1M, MICRO_WORKLOADS };
+enum micro_workload {
+	MICRO_CHURN,
+	MICRO_RINGS,
+	MICRO_STORES4K,
+	MICRO_STORES1M,
+	MICRO_WEAK,
+	MICRO_WORKLOADS
+};
 
-/* The gyre managers first. plain is a store into objects of malloc; peek is one that looks at what
- * the slot holds before, as every barrier that marks slots must: what is above it is gyre's. */
+/* The gyre managers first. plain is a store into objects of malloc, or a load from them; peek is a
+ * store that looks at what the slot holds before, as every barrier that marks slots must: what is
+ * above it is gyre's. */
 enum micro_manager {
 	MICRO_TAGGED,
 	MICRO_RECYCLER,
@@ -39,7 +47,7 @@ enum micro_manager {
 };
 
 #define MICRO_THREADS_MAX 16 /* in one cell, and entries of --threads */
-#define MICRO_BATCH 64	     /* operations between two safe points: an event loop's turn */
+#define MICRO_BATCH 64       /* operations between two safe points: an event loop's turn */
 #define MICRO_RING_SIZES 1024
 #define MICRO_ROUNDS_MAX 1000
 
@@ -61,11 +69,11 @@ struct micro_array {
 };
 
 struct micro_options {
-	double seconds;	      /* of one measurement; not used if operations is not 0 */
-	uint64_t operations;  /* of each thread; 0: by time */
+	double seconds;      /* of one measurement; not used if operations is not 0 */
+	uint64_t operations; /* of each thread; 0: by time */
 	unsigned rounds;
-	int only;	      /* a workload, or -1 */
-	size_t large;	      /* live objects of stores1m, of each thread */
+	int only;     /* a workload, or -1 */
+	size_t large; /* live objects of stores1m, of each thread */
 	unsigned threads[MICRO_THREADS_MAX];
 	unsigned threads_count;
 	const char *json;
@@ -74,17 +82,17 @@ struct micro_options {
 
 /* What one measurement gave. Times are ns for each operation: an object made, or a store. */
 struct micro_sample {
-	double wall;  /* of a thread, by the clock on the wall */
-	double own;   /* of a thread, CPU time */
-	double cpu;   /* of the process, CPU time while the threads ran, collector included */
-	double drain; /* of the process, CPU time afterwards, to collect what was left */
+	double wall;       /* of a thread, by the clock on the wall */
+	double own;        /* of a thread, CPU time */
+	double cpu;        /* of the process, CPU time while the threads ran, collector included */
+	double drain;      /* of the process, CPU time afterwards, to collect what was left */
 	double operations; /* of all threads */
 	/* gyre only, for each operation, the draining included. */
 	double near_traced, far_traced, candidates, counted, looked_up, window_stores;
-	double epochs;	     /* boundaries while the threads ran */
+	double epochs;       /* boundaries while the threads ran */
 	uint64_t mapped_max; /* bytes of the heap, at most */
 	uint64_t left;       /* objects live when all is dropped and collected: 0 */
-	bool failed;	     /* a call was refused: the figures mean nothing */
+	bool failed;         /* a call was refused: the figures mean nothing */
 };
 
 struct micro_cell {
@@ -107,14 +115,15 @@ struct micro_work {
 	const struct micro_calls *calls;
 	struct gyre_mutator *m;
 	const struct gyre_type *node_type, *array_type;
-	size_t objects; /* of a store workload */
+	size_t objects;           /* of a workload with live ones */
+	struct micro_work *first; /* of the cell: all threads load what it has made (weak) */
 	uint64_t random;
 	/* Kept by loops.c. */
 	micro_batch_fn batch;
 	struct gyre_root root; /* holds the array of objects, if rooted */
 	bool rooted;
-	void **table;	       /* the objects */
-	unsigned ring;	       /* the next of sizes */
+	void **table;  /* the objects */
+	unsigned ring; /* the next of sizes */
 	uint8_t sizes[MICRO_RING_SIZES];
 };
 
@@ -123,7 +132,8 @@ static inline bool micro_is_gyre(enum micro_manager manager)
 	return manager <= MICRO_RECYCLER;
 }
 
-static inline bool micro_is_stores(enum micro_workload workload)
+/* It works on live objects, and is compared with plain accesses to memory. */
+static inline bool micro_is_access(enum micro_workload workload)
 {
 	return workload >= MICRO_STORES4K;
 }

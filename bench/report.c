@@ -14,21 +14,14 @@
 #include <string.h>
 
 const char *const micro_workload_names[MICRO_WORKLOADS] = {
-	[MICRO_CHURN] = "churn",
-	[MICRO_RINGS] = "rings",
-	[MICRO_STORES4K] = "stores4k",
-	[MICRO_STORES1M] = "stores1m",
+	[MICRO_CHURN] = "churn",       [MICRO_RINGS] = "rings", [MICRO_STORES4K] = "stores4k",
+	[MICRO_STORES1M] = "stores1m", [MICRO_WEAK] = "weak",
 };
 
 const char *const micro_manager_names[MICRO_MANAGERS] = {
-	[MICRO_TAGGED] = "tagged",
-	[MICRO_RECYCLER] = "recycler",
-	[MICRO_MALLOC] = "malloc",
-	[MICRO_CALLOC] = "calloc",
-	[MICRO_MIMALLOC] = "mimalloc",
-	[MICRO_MI_ZALLOC] = "mi_zalloc",
-	[MICRO_PLAIN] = "plain",
-	[MICRO_PEEK] = "peek",
+	[MICRO_TAGGED] = "tagged", [MICRO_RECYCLER] = "recycler", [MICRO_MALLOC] = "malloc",
+	[MICRO_CALLOC] = "calloc", [MICRO_MIMALLOC] = "mimalloc", [MICRO_MI_ZALLOC] = "mi_zalloc",
+	[MICRO_PLAIN] = "plain",   [MICRO_PEEK] = "peek",
 };
 
 struct quartiles {
@@ -79,8 +72,7 @@ static struct quartiles over_rounds(const struct micro_cell *cell, unsigned roun
 	return quartiles_of(values, rounds);
 }
 
-#define OVER(cell, name)                                                                           \
-	over_rounds(cell, options->rounds, offsetof(struct micro_sample, name))
+#define OVER(cell, name) over_rounds(cell, options->rounds, offsetof(struct micro_sample, name))
 
 /* The cell that a cell is compared with: the same workload and number of threads. */
 static const struct micro_cell *base_of(const struct micro_options *options,
@@ -89,7 +81,7 @@ static const struct micro_cell *base_of(const struct micro_options *options,
 {
 	enum micro_manager manager = MICRO_PLAIN;
 
-	if (!micro_is_stores(cell->workload))
+	if (!micro_is_access(cell->workload))
 		manager = options->mimalloc != NULL ? MICRO_MIMALLOC : MICRO_MALLOC;
 	for (size_t i = 0; i < count; i++)
 		if (cells[i].workload == cell->workload && cells[i].threads == cell->threads &&
@@ -223,15 +215,16 @@ static void json_cell(FILE *file, const struct micro_options *options,
 {
 	bool gyre = micro_is_gyre(cell->manager);
 
-	fprintf(file, "    {\"workload\": \"%s\", \"manager\": \"%s\", \"threads\": %u, "
-		"\"base\": \"%s\"", micro_workload_names[cell->workload],
-		micro_manager_names[cell->manager], cell->threads,
-		micro_manager_names[base->manager]);
-	json_quartiles(file, "ratio", ratios(cell, base, options->rounds,
-					     offsetof(struct micro_sample, wall)));
+	fprintf(file,
+		"    {\"workload\": \"%s\", \"manager\": \"%s\", \"threads\": %u, "
+		"\"base\": \"%s\"",
+		micro_workload_names[cell->workload], micro_manager_names[cell->manager],
+		cell->threads, micro_manager_names[base->manager]);
+	json_quartiles(file, "ratio",
+		       ratios(cell, base, options->rounds, offsetof(struct micro_sample, wall)));
 	fputc('}', file);
-	json_quartiles(file, "own_ratio", ratios(cell, base, options->rounds,
-						 offsetof(struct micro_sample, own)));
+	json_quartiles(file, "own_ratio",
+		       ratios(cell, base, options->rounds, offsetof(struct micro_sample, own)));
 	fputc('}', file);
 	for (size_t f = 0; f < JSON_FIELDS; f++) {
 		if (json_fields[f].gyre && !gyre)
@@ -259,10 +252,11 @@ bool micro_json(const struct micro_options *options, const struct micro_cell *ce
 		fprintf(stderr, "micro: %s: %s\n", options->json, strerror(errno));
 		return false;
 	}
-	fprintf(file, "{\"rounds\": %u, \"seconds\": %.9g, \"operations\": %" PRIu64
-		", \"large\": %zu,\n \"cells\": [\n", options->rounds,
-		options->operations == 0 ? options->seconds : 0.0, options->operations,
-		options->large);
+	fprintf(file,
+		"{\"rounds\": %u, \"seconds\": %.9g, \"operations\": %" PRIu64
+		", \"large\": %zu,\n \"cells\": [\n",
+		options->rounds, options->operations == 0 ? options->seconds : 0.0,
+		options->operations, options->large);
 	for (size_t i = 0; i < count; i++) {
 		json_cell(file, options, &cells[i], base_of(options, cells, count, &cells[i]));
 		fputs(i + 1 < count ? ",\n" : "\n", file);
