@@ -30,7 +30,9 @@ enum gyre_status gyre_weakmap_close(struct gyre_mutator *m, struct gyre_weakmap 
 	return gyre__table_close(m, table_of(map));
 }
 
-void *gyre_weakmap_get(struct gyre_mutator *m, struct gyre_weakmap *map, const void *key)
+/* What key leads to, or NULL; an entry that is dead, or to be taken away, is retired. */
+static void *look_up(struct gyre_mutator *m, struct gyre_weakmap *map, const void *key,
+		     bool take_away)
 {
 	struct gyre__table *table = table_of(map);
 	struct gyre__sought sought;
@@ -44,11 +46,16 @@ void *gyre_weakmap_get(struct gyre_mutator *m, struct gyre_weakmap *map, const v
 	shard = gyre__table_enter(table, &sought);
 	if (gyre__table_find(m, shard, &sought, &place)) {
 		value = gyre__table_load(m, place);
-		if (value == NULL)
+		if (value == NULL || take_away)
 			gyre__table_retire(m, shard, place);
 	}
 	gyre__table_leave(m, shard);
 	return value;
+}
+
+void *gyre_weakmap_get(struct gyre_mutator *m, struct gyre_weakmap *map, const void *key)
+{
+	return look_up(m, map, key, false);
 }
 
 /* Puts value for what is there; or, if winner is not NULL, where nothing is. */
@@ -103,22 +110,7 @@ enum gyre_status gyre_weakmap_put_if_absent(struct gyre_mutator *m, struct gyre_
 
 void *gyre_weakmap_remove(struct gyre_mutator *m, struct gyre_weakmap *map, const void *key)
 {
-	struct gyre__table *table = table_of(map);
-	struct gyre__sought sought;
-	struct gyre__shard *shard;
-	struct gyre__place place;
-	void *value = NULL;
-
-	if (gyre__table_usable(m, table) != GYRE_OK)
-		return NULL;
-	sought = gyre__table_seek(table, key);
-	shard = gyre__table_enter(table, &sought);
-	if (gyre__table_find(m, shard, &sought, &place)) {
-		value = gyre__table_load(m, place);
-		gyre__table_retire(m, shard, place);
-	}
-	gyre__table_leave(m, shard);
-	return value;
+	return look_up(m, map, key, true);
 }
 
 size_t gyre_weakmap_count(struct gyre_weakmap *map)

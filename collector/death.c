@@ -299,17 +299,23 @@ void gyre__pin(struct gyre__collector *c, void *object)
 		*gyre__word_of(object) |= GYRE_FINALIZED;
 }
 
+/* What leaves its set gets a place in the list of candidates when it is suspected next: in no list,
+ * it would wait for a far pass that nothing calls for. */
+static void leave_set(uint64_t *word)
+{
+	*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE);
+	if (!(*word & GYRE_IN_YOUNG))
+		*word &= ~GYRE_PURPLE;
+}
+
 /* A member that a finalizer can reach leaves the set; when it is unpinned it is a candidate as if
  * it were new. */
 static bool leave(struct gyre__collector *c, void *object)
 {
 	uint64_t *word = gyre__word_of(object);
 
-	*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE | GYRE_PROVEN);
-	/* So that it gets a place in the list then: by no list, it would wait for a far pass that
-	 * nothing calls for. */
-	if (!(*word & GYRE_IN_YOUNG))
-		*word &= ~GYRE_PURPLE;
+	leave_set(word);
+	*word &= ~GYRE_PROVEN;
 	return gyre__vector_push(&c->stack, object);
 }
 
@@ -349,10 +355,7 @@ static void leave_with(struct gyre__collector *c, struct gyre__set *set,
 			continue;
 		}
 		/* rare: what finalizers reach is not known */
-		*word &= ~(GYRE_IN_SET | GYRE_ORANGE | GYRE_TRACE);
-		/* As above. */
-		if (!(*word & GYRE_IN_YOUNG))
-			*word &= ~GYRE_PURPLE;
+		leave_set(word);
 		if (gyre__rc(*word) == 0)
 			gyre__reached_zero(c, members[i], word);
 		else if (!gyre__locator_of(members[i])->acyclic)
