@@ -360,8 +360,9 @@ static void drop_table(struct stress_worker *w, struct mortal_table *table)
 #define DROPS_MAX 100 /* a member has three lives, and what it lets go may have so, too */
 
 /* Drops everything until nothing comes back any more. */
-static void drop_all(struct stress_run *run, struct fin *fin)
+static void drop_all(struct stress_run *run)
 {
+	struct fin *fin = run->shared;
 	struct stress_worker *w = run->main;
 	uint64_t nodes = 1, count = 0;
 	unsigned i;
@@ -486,17 +487,7 @@ static void fin_run(struct stress_run *run)
 	run->shared = fin;
 	if (!begin(run, fin))
 		return;
-	run->settles = true;
-	run->shared_count = count_shared;
-	mortal_hosts_begin(&fin->hosts, run);
-	stress_workers(run, fin_work, NULL);
-	if (!stress_failed(run)) {
-		stress_settle(run->main);
-		stress_expect(run->main, count_shared(run->main), "after the last round");
-		drop_all(run, fin);
-	}
-	mortal_hosts_end(&fin->hosts);
-	run->shared_count = NULL;
+	mortal_run(run, &fin->hosts, fin_work, count_shared, drop_all);
 	if (!stress_failed(run))
 		compare_runs(run, fin);
 	note_figures(run, fin);

@@ -495,8 +495,9 @@ static bool make_workers(struct stress_run *run, struct weak *weak)
 }
 
 /* Drops what the tables hold, in two steps: nodes, then the entries with their null cells. */
-static void drop_all(struct stress_run *run, struct weak *weak)
+static void drop_all(struct stress_run *run)
 {
+	struct weak *weak = run->shared;
 	struct stress_worker *w = run->main;
 	uint64_t i;
 
@@ -557,17 +558,7 @@ static void weak_run(struct stress_run *run)
 	if (!weak->node || !weak->acyclic || !weak->entry || !weak->table ||
 	    !make_workers(run, weak) || !notice_begin(run, weak) || !open_tables(run, weak))
 		return;
-	run->settles = true;
-	run->shared_count = count_shared;
-	mortal_hosts_begin(&weak->hosts, run);
-	stress_workers(run, weak_work, NULL);
-	if (!stress_failed(run)) {
-		stress_settle(run->main);
-		stress_expect(run->main, count_shared(run->main), "after the last round");
-		drop_all(run, weak);
-	}
-	mortal_hosts_end(&weak->hosts);
-	run->shared_count = NULL;
+	mortal_run(run, &weak->hosts, weak_work, count_shared, drop_all);
 	if (!stress_failed(run))
 		compare_called(run, weak);
 	note_figures(run, weak);

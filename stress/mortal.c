@@ -364,6 +364,23 @@ void mortal_hosts_end(struct mortal_hosts *hosts)
 	stress_ok(hosts->run, gyre_unpark(hosts->run->main->m), "gyre_unpark");
 }
 
+void mortal_run(struct stress_run *run, struct mortal_hosts *hosts,
+		void (*work)(struct stress_worker *w), uint64_t (*count)(struct stress_worker *w),
+		void (*drop_all)(struct stress_run *run))
+{
+	run->settles = true;
+	run->shared_count = count;
+	mortal_hosts_begin(hosts, run);
+	stress_workers(run, work, NULL);
+	if (!stress_failed(run)) {
+		stress_settle(run->main);
+		stress_expect(run->main, count(run->main), "after the last round");
+		drop_all(run);
+	}
+	mortal_hosts_end(hosts);
+	run->shared_count = NULL;
+}
+
 void mortal_hosts_check_idle(struct stress_run *run)
 {
 	struct pollfd fd = { .fd = gyre_finalize_fd(run->heap), .events = POLLIN };

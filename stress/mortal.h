@@ -132,6 +132,11 @@ void mortal_options(const struct stress_run *run, struct gyre_options *options);
 /* Starts the threads, if the host runs finalizers. */
 void mortal_hosts_begin(struct mortal_hosts *hosts, struct stress_run *run);
 void mortal_hosts_end(struct mortal_hosts *hosts);
+/* The workers' rounds with the hosts beside them; then what is there is compared with count, and
+ * dropped. Main thread. */
+void mortal_run(struct stress_run *run, struct mortal_hosts *hosts,
+		void (*work)(struct stress_worker *w), uint64_t (*count)(struct stress_worker *w),
+		void (*drop_all)(struct stress_run *run));
 /* When nothing waits, the descriptor must not be readable. */
 void mortal_hosts_check_idle(struct stress_run *run);
 
