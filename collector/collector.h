@@ -18,6 +18,7 @@
 
 #include "heap.h"
 #include "mutator.h"
+#include "to_collector.h"
 #include "vector.h"
 #include "weak.h"
 #include "word.h"
@@ -96,9 +97,9 @@ struct gyre__requests {
 	enum gyre_status verify_status;
 	uint32_t holds;
 	bool held;
-	/* What is to be done between two cycles. */
-	void (*errand)(struct gyre__collector *c, void *arg);
+	gyre__errand_fn *errand; /* what is to be done between two cycles */
 	void *errand_arg;
+	bool errand_busy; /* somebody waits for his errand */
 };
 
 struct gyre__collector {

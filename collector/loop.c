@@ -185,7 +185,7 @@ static void serve_collects(struct gyre__collector *c)
 static void serve_errand(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
-	void (*errand)(struct gyre__collector * c, void *arg);
+	gyre__errand_fn *errand;
 
 	gyre__lock_take(&r->lock);
 	errand = r->errand;
@@ -377,18 +377,22 @@ enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_veri
 	return status;
 }
 
-/* Has errand(c, arg) done by the collector thread. One at a time: who closes the heap is alone. */
-static void run_errand(struct gyre_heap *heap, void (*errand)(struct gyre__collector *c, void *arg),
-		       void *arg)
+void gyre__collector_errand(struct gyre_heap *heap, gyre__errand_fn *errand, void *arg)
 {
 	struct gyre__requests *r = &heap->collector->requests;
 
 	gyre__lock_take(&r->lock);
+	while (r->errand_busy)
+		/* rare: two errands at once */
+		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	r->errand_busy = true;
 	r->errand = errand;
 	r->errand_arg = arg;
 	gyre__event_signal(&r->work);
 	while (r->errand != NULL)
 		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
+	r->errand_busy = false;
+	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);
 }
 
@@ -396,13 +400,13 @@ enum gyre_status gyre__collector_end_all(struct gyre_heap *heap)
 {
 	enum gyre_status status = GYRE_OK;
 
-	run_errand(heap, gyre__end_all, &status);
+	gyre__collector_errand(heap, gyre__end_all, &status);
 	return status;
 }
 
 void gyre__collector_report(struct gyre_heap *heap)
 {
-	run_errand(heap, gyre__report_left, NULL);
+	gyre__collector_errand(heap, gyre__report_left, NULL);
 }
 
 void gyre__collector_hold(struct gyre_heap *heap)

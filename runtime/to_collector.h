@@ -12,6 +12,7 @@
 
 struct gyre_heap;
 struct gyre_mutator;
+struct gyre__collector;
 
 /* Makes the collector of a heap and starts its threads. */
 enum gyre_status gyre__collector_start(struct gyre_heap *heap);
@@ -26,6 +27,15 @@ enum gyre_status gyre__collector_collect(struct gyre_heap *heap);
 /* Waits for a verification. The caller's mutators are parked. */
 enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
 					gyre_verify_fn found, void *arg);
+
+/*
+ * Has errand(c, arg) done by the collector thread, between two cycles: no object is freed meanwhile,
+ * and each slot can be read as it was at the last boundary. Waits for it, and for errands of others
+ * before it. The caller's mutators are parked, or the boundary before the errand would wait for
+ * them for ever.
+ */
+typedef void gyre__errand_fn(struct gyre__collector *c, void *arg);
+void gyre__collector_errand(struct gyre_heap *heap, gyre__errand_fn *errand, void *arg);
 
 /* Clears all weak cells of the heap and queues the callbacks and finalizers that are still owed,
  * as the heap is about to be closed. The caller's mutator is parked. GYRE_NO_MEMORY:
