@@ -5,7 +5,16 @@
 #include "worker.h"
 
 extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, bench_stores1m;
+extern const struct bench_workload bench_trees;
+extern const struct bench_workload bench_paced, bench_flatout;
 
 const struct bench_workload *const bench_workloads[] = {
-	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m, NULL,
+	&bench_churn,
+	&bench_rings,
+	&bench_stores4k,
+	&bench_stores1m,
+	&bench_trees,
+	&bench_paced,
+	&bench_flatout,
+	NULL,
 };
