@@ -45,9 +45,10 @@ struct bench_thread {
 	struct bench_thread *first; /* thread 0: what it has begun, all may use */
 	uint64_t random;            /* state of bench_random; its own of each thread */
 	void *own;                  /* the workload's: state_bytes of it, zero at first */
-	struct bench_latency *latency; /* operations that are timed go here; NULL in the warm-up */
-	uint64_t operations;           /* of the measured phase */
-	uint64_t allocated;            /* objects, counted by the workload if it likes: whole run */
+	uint64_t operations;        /* of the measured phase */
+	uint64_t allocated;         /* objects, counted by the workload if it likes: whole run */
+	/* Operations that are timed go here; NULL in the warm-up. */
+	struct bench_latency *latency;
 };
 
 struct bench_workload {
@@ -62,7 +63,7 @@ struct bench_workload {
 	/* Each on the thread of t. begin makes what lives throughout; thread 0 is done with its own
 	 * before the others begin. False, or a turn of 0 operations: no memory. */
 	bool (*begin)(struct bench_thread *t);
-	/* A batch, to be short (well below a millisecond) but for kind `once`; the operations done. */
+	/* A batch, short (below a millisecond) but for kind `once`; the operations done. */
 	uint64_t (*turn)(struct bench_thread *t);
 	void (*end)(struct bench_thread *t); /* drops all; also after a begin that failed */
 	/* Prints further figures, after the threads have ended; or NULL. Main thread. */

@@ -227,6 +227,9 @@ static void run(void *collector)
 {
 	struct gyre__collector *c = collector;
 
+	/* Where a mutator is ready to run, it does: what the collector does can wait. */
+	if (c->heap->options.collector_nice > 0)
+		gyre__thread_give_way(c->heap->options.collector_nice);
 	while (!stopped(c)) {
 		if (c->far.phase == GYRE_FAR_IDLE)
 			gyre__wait_for_work(c);

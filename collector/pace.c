@@ -9,7 +9,7 @@
  * lasts longer while much is written and little dies: so long that applying it takes a small part
  * of its time. A far pass comes when what survived has grown by far_percent, or, so that no garbage
  * stays for ever in a heap that does not grow, after a time that keeps its share of the processor
- * below 1 in FAR_REST.
+ * below 1 in FAR_REST; or at once when nothing happens.
  */
 #include "collector.h"
 #include "engine.h"
@@ -82,7 +82,8 @@ bool gyre__far_due(struct gyre__collector *c)
 
 	if (far->phase != GYRE_FAR_IDLE || far->settling || c->thorough || far->left == 0)
 		return false;
-	if (live > far_threshold(c))
+	/* When nothing happens, a pass delays nobody and ends once and for all what is left. */
+	if (live > far_threshold(c) || (c->idle && c->young.count == 0))
 		return true;
 	if (rest < FAR_REST_NS_LEAST)
 		rest = FAR_REST_NS_LEAST;

@@ -46,6 +46,8 @@ static void complete(struct gyre_options *o)
 		o->collector_stack = (size_t)256 << 10;
 	if (o->finalizer_ns == 0)
 		o->finalizer_ns = 1000000000;
+	if (o->collector_nice == 0)
+		o->collector_nice = 5;
 	if (o->engine == GYRE_ENGINE_DEFAULT)
 		o->engine = GYRE_ENGINE_TAGGED;
 }
@@ -61,6 +63,7 @@ static bool in_range(const struct gyre_options *o)
 	       o->far_percent <= 100000 && o->collector_stack <= (size_t)1 << 30 &&
 	       (unsigned)o->engine <= GYRE_ENGINE_RECYCLER &&
 	       (unsigned)o->finalizing <= GYRE_FINALIZE_HOST && o->finalizer_ns <= hour &&
+	       o->collector_nice >= -1 && o->collector_nice <= 19 &&
 	       (o->flags & ~(unsigned)(GYRE_POISON | GYRE_CLOSE_FINALIZES | GYRE_CLOSE_REPORTS)) ==
 		       0;
 }
@@ -72,6 +75,7 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 	if (options != NULL) {
 		/* The sizes there have been. */
 		if (options->size != sizeof(heap->options) &&
+		    options->size != offsetof(struct gyre_options, collector_nice) &&
 		    options->size != offsetof(struct gyre_options, finalizing) &&
 		    options->size != offsetof(struct gyre_options, engine))
 			return false;

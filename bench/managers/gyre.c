@@ -150,7 +150,8 @@ void mm_report(void)
 	bench_print("gyre_far_passes", (double)(s.far_passes - marked.far_passes));
 	bench_print("gyre_sets_found", (double)(s.sets_found - marked.sets_found));
 	bench_print("gyre_sets_freed", (double)(s.sets_freed - marked.sets_freed));
-	bench_print("gyre_newborns_counted", (double)(s.newborns_counted - marked.newborns_counted));
+	bench_print("gyre_newborns_counted",
+		    (double)(s.newborns_counted - marked.newborns_counted));
 	bench_print("gyre_views_looked_up", (double)(s.views_looked_up - marked.views_looked_up));
 	bench_print("gyre_objects_allocated", born);
 	bench_print("gyre_objects_freed", freed);

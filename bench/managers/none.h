@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * none.h: no reclamation at all: each thread takes objects from fresh memory, one after another. The
- * lower bound of what managing memory can cost; not of what using it costs, as fresh memory is
+ * none.h: no reclamation at all: each thread takes objects from fresh memory, one after another.
+ * The lower bound of what managing memory can cost; not of what using it costs, as fresh memory is
  * always a miss. A run ends when its memory is used up. On the workload's threads.
  */
 #ifndef BENCH_NONE_H

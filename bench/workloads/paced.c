@@ -3,8 +3,8 @@
  * paced.c: what a server's request pays for garbage that others make. A live graph in one strongly
  * connected component (a ring by a, random edges by b); one thread makes rings, 10 million objects
  * a second in ticks of 1 ms, or (flatout) as many as it can; another does an operation each 100 us,
- * or one after another: 100 times an object that points at a random live one, put into a ring of the
- * last 64, and a store of a random live pointer into a random live object. The latency of an
+ * or one after another: 100 times an object that points at a random live one, put into a ring of
+ * the last 64, and a store of a random live pointer into a random live object. The latency of an
  * operation counts from when it was due, so a stop delays all that it holds up.
  *
  * Thread 0 does the operations and has the graph; thread 1 makes the rings.
@@ -204,7 +204,8 @@ static void report(const struct bench_thread *threads, unsigned count)
 	const struct paced *rings = threads[count - 1].own;
 
 	if (rings->measured_ns > 0)
-		bench_print("pace_reached_mops", (double)rings->made / (double)rings->measured_ns * 1e3);
+		bench_print("pace_reached_mops",
+			    (double)rings->made * 1e3 / (double)rings->measured_ns);
 }
 
 const struct bench_workload bench_paced = {

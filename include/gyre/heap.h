@@ -71,6 +71,8 @@ struct gyre_options {
 	enum gyre_engine engine; /* default: tagged */
 	enum gyre_finalizing finalizing;
 	uint64_t finalizer_ns; /* a finalizer or callback that runs for so long is named; 1 s */
+	int collector_nice; /* added to the nice value of the thread that opens the heap, for the
+			     * collector thread; 1 to 19, default 5; negative: the same value */
 };
 
 /* Sets size and leaves every other field at its default. Any thread. */

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -69,6 +70,14 @@ bool gyre__leavings_set(struct gyre__leavings *leavings, void *value)
 void *gyre__leavings_get(struct gyre__leavings *leavings)
 {
 	return pthread_getspecific(leavings->key);
+}
+
+void gyre__thread_give_way(int nice)
+{
+	id_t tid = (id_t)gyre__thread_tid();
+
+	/* On Linux the value is the thread's own. An error can only be that it is as it was. */
+	(void)setpriority(PRIO_PROCESS, tid, getpriority(PRIO_PROCESS, tid) + nice);
 }
 
 long gyre__thread_tid(void)

@@ -33,6 +33,8 @@ void gyre__leavings_destroy(struct gyre__leavings *leavings);
 bool gyre__leavings_set(struct gyre__leavings *leavings, void *value);
 void *gyre__leavings_get(struct gyre__leavings *leavings);
 
+/* Adds nice, above 0, to the nice value of the calling thread; best effort. */
+void gyre__thread_give_way(int nice);
 long gyre__thread_tid(void);
 void gyre__thread_name(char *buffer, size_t bytes);
 

@@ -113,6 +113,10 @@ static void the_older_options_are_known(void **state)
 	expect(strcmp(engine_of(&options), "tagged") == 0);
 	options.epoch_bytes = 1;
 	expect_status(gyre_heap_open(&heap, &options), GYRE_INVALID);
+	gyre_options_init(&options);
+	options.size = offsetof(struct gyre_options, collector_nice);
+	options.collector_nice = 1000;
+	expect(strcmp(engine_of(&options), "tagged") == 0);
 }
 
 static void a_stack_that_cannot_be_had_is_an_error(void **state)

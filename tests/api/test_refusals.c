@@ -198,6 +198,8 @@ static void options_have_ranges(void **state)
 		     GYRE_CLOSE_REPORTS << 1);
 	expect_range(finalizing, GYRE_FINALIZE_HOST, GYRE_FINALIZE_HOST + 1);
 	expect_range(finalizer_ns, hour, hour + 1);
+	expect_range(collector_nice, 19, 20);
+	expect_range(collector_nice, -1, -2);
 	/* A stack that is too small for any thread is made large enough. */
 	expect_range(collector_stack, 1, ((size_t)1 << 30) + 1);
 }

@@ -216,6 +216,11 @@ void sim_leavings_end(struct sim_thread *thread)
 		}
 }
 
+void gyre__thread_give_way(int nice)
+{
+	(void)nice; /* the schedule decides who runs */
+}
+
 long gyre__thread_tid(void)
 {
 	return 1000 + (long)sim.current->number;

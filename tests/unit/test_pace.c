@@ -101,10 +101,13 @@ static void far_passes_are_due(void **state)
 	struct world *w = (struct world *)*state;
 	struct gyre__collector *c;
 	struct gyre__far before;
+	bool idle;
 
 	node_new(w, w->m, 1);
 	c = held_begin(w);
 	before = c->far;
+	idle = c->idle;
+	c->idle = false;
 	expect_equal(gyre__counter_get(&w->heap->counted.objects_reclaimed), 1);
 	/* More was reclaimed than was old: nothing is known to survive. */
 	memset(c->allocated_at, 0, sizeof(c->allocated_at));
@@ -136,9 +139,15 @@ static void far_passes_are_due(void **state)
 	expect(gyre__far_due(c));
 	c->far.spent_ns = HOUR_NS;
 	expect(!gyre__far_due(c));
+	/* When nothing happens, at once. */
+	c->idle = true;
+	expect(gyre__far_due(c));
+	c->idle = false;
+	expect(!gyre__far_due(c));
 	c->far.ended_ns = gyre__now_ns() - 20 * HOUR_NS;
 	expect(gyre__far_due(c));
 	c->far = before;
+	c->idle = idle;
 	held_end(w);
 }
 
