@@ -5,7 +5,14 @@
 #include "worker.h"
 
 extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, bench_stores1m;
+extern const struct bench_workload bench_hubs;
+extern const struct bench_workload bench_rewrite;
+extern const struct bench_workload bench_parked;
 
 const struct bench_workload *const bench_workloads[] = {
-	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m, NULL,
+	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m,
+	&bench_hubs,
+	&bench_rewrite,
+	&bench_parked,
+	NULL,
 };

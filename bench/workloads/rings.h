@@ -78,4 +78,20 @@ static inline unsigned bench_ring(struct bench_thread *t, struct rings *rings)
 	return done ? size : 0;
 }
 
+/* A batch of rings, and a safe point. */
+static inline uint64_t bench_rings_turn(struct bench_thread *t, struct rings *rings)
+{
+	uint64_t made = 0;
+
+	while (made < BENCH_BATCH) {
+		unsigned size = bench_ring(t, rings);
+
+		if (size == 0)
+			return 0;
+		made += size;
+	}
+	mm_safepoint(t->m);
+	return made;
+}
+
 #endif
