@@ -8,11 +8,21 @@ extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, ben
 extern const struct bench_workload bench_hubs;
 extern const struct bench_workload bench_rewrite;
 extern const struct bench_workload bench_parked;
+extern const struct bench_workload bench_heap_debian;
+extern const struct bench_workload bench_heap_cpython;
+extern const struct bench_workload bench_weak;
+extern const struct bench_workload bench_bytes;
+extern const struct bench_workload bench_journals;
 
 const struct bench_workload *const bench_workloads[] = {
 	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m,
 	&bench_hubs,
 	&bench_rewrite,
 	&bench_parked,
+	&bench_heap_debian,
+	&bench_heap_cpython,
+	&bench_weak,
+	&bench_bytes,
+	&bench_journals,
 	NULL,
 };
