@@ -170,8 +170,8 @@ static bool begin_cpython(struct bench_thread *t)
 static struct holder *make(struct bench_thread *t, const struct graph *graph, struct heap *heap)
 {
 	size_t object = heap->made;
-	struct holder *holder = mm_new_array(t->m, &holder_shape,
-					     graph->first[object + 1] - graph->first[object]);
+	struct holder *holder =
+		mm_new_array(t->m, &holder_shape, graph->first[object + 1] - graph->first[object]);
 
 	if (holder != NULL)
 		heap->table[heap->made++] = holder;

@@ -41,8 +41,8 @@ static bool begin(struct bench_thread *t)
 
 	if (t != t->first)
 		return weak != NULL && weak->ready;
-	weak->ready = bench_nodes_begin(t, &weak->nodes, live != 0 ? live : LIVE) &&
-		      make_cells(t, weak);
+	weak->ready =
+		bench_nodes_begin(t, &weak->nodes, live != 0 ? live : LIVE) && make_cells(t, weak);
 	return weak->ready;
 }
 
