@@ -148,7 +148,8 @@ static void report(const struct bench_thread *threads, unsigned count)
 	bench_print("bytes_per_object_over", bytes->rest[NODES]);
 	bench_print("bytes_per_object_over_busy", bytes->busy[NODES]);
 	for (unsigned kind = 0; kind < NODES; kind++) {
-		snprintf(name, sizeof(name), "bytes_per_object_over_%zu", user_bytes(shapes[kind]));
+		snprintf(name, sizeof(name), "bytes_per_object_over_%zu",
+			 user_bytes(shapes[kind]));
 		bench_print(name, bytes->rest[kind]);
 	}
 }
@@ -157,7 +158,7 @@ const struct bench_workload bench_bytes = {
 	.name = "bytes",
 	.unit = "bytes",
 	.kind = "once",
-	.what = "memory beyond the user's bytes, of 1,000,000 objects (--live) of each of five sizes",
+	.what = "memory beyond the user's bytes; 1,000,000 objects (--live) of each of five sizes",
 	.shapes = shapes,
 	.shapes_count = KINDS + 1,
 	.state_bytes = sizeof(struct bytes),
