@@ -148,8 +148,7 @@ static void report(const struct bench_thread *threads, unsigned count)
 	bench_print("bytes_per_object_over", bytes->rest[NODES]);
 	bench_print("bytes_per_object_over_busy", bytes->busy[NODES]);
 	for (unsigned kind = 0; kind < NODES; kind++) {
-		snprintf(name, sizeof(name), "bytes_per_object_over_%zu",
-			 user_bytes(shapes[kind]));
+		snprintf(name, sizeof(name), "bytes_per_object_over_%zu", user_bytes(shapes[kind]));
 		bench_print(name, bytes->rest[kind]);
 	}
 }

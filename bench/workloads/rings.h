@@ -23,8 +23,8 @@ static inline void bench_rings_begin(struct bench_thread *t, struct rings *rings
 
 /*
  * The ring is dead: what that takes, from its first member on; a chain that ends in NULL too.
- * Counts: all links back are cut, and the one that closes it; then the count of the first falls to 0
- * and the others follow.
+ * Counts: all links back are cut, and the one that closes it; then the count of the first is 0
+ * at its release, and the others follow.
  */
 static inline void bench_ring_drop(struct bench_thread *t, struct node *first)
 {
