@@ -18,6 +18,8 @@
  *   mm_thread        what a thread passes to each call
  *   mm_slot          a reference in an object
  *   MM_HEADER        first member of each object: what the manager adds to it
+ *   MM_CELLS         1: a weak cell is an object, and something must hold it
+ *   MM_JOURNALS      1: writes are noted in journals, which a collector applies
  *   mm_frame, mm_root, mm_cell      structs of the calls below
  *
  *   bool  mm_open(options)                  main thread, first; false: not to be had, or no memory
@@ -38,11 +40,13 @@
  *   bool  mm_root_open(m, root, object), void mm_root_close(m, root)
  *                                           what a structure outside the heap holds
  *   void *mm_weak_of(m, object)             a cell that does not hold it
- *   void *mm_weak_load(m, cell)
+ *   void *mm_weak_load(m, cell)             counts: the thread has one reference more
+ *   void  mm_weak_free(m, cell)             nobody needs it any more
  *   void  mm_collect(m)                     all that is dead is reclaimed at the return
  *   bool  mm_settle(m, live)                waits until it is, by what the manager does anyway;
  *                                           live: objects that stay. False: there is no telling
  *   void  mm_mark(void), mm_report(void)    the manager's own figures since the mark are printed
+ *   void  mm_measured(void)                 between them: the measured phase and its drain end
  */
 #ifndef BENCH_MANAGE_H
 #define BENCH_MANAGE_H
@@ -81,5 +85,12 @@ static inline void mm_touch(const void *object)
 }
 
 #include MM_MANAGER
+
+#ifndef MM_CELLS
+#define MM_CELLS 0
+#endif
+#ifndef MM_JOURNALS
+#define MM_JOURNALS 0
+#endif
 
 #endif

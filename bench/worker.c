@@ -113,6 +113,11 @@ static uint64_t status_of(const char *key)
 	return (uint64_t)kilobytes * 1024;
 }
 
+uint64_t bench_rss(void)
+{
+	return status_of("VmRSS:");
+}
+
 /* ---- The workload's threads ---- */
 
 static void meet(struct worker *worker)
@@ -256,15 +261,16 @@ static void lead(struct figures *f)
 	uint64_t cpu;
 
 	pthread_barrier_wait(&barrier);
-	f->rss_begun = status_of("VmRSS:");
+	f->rss_begun = bench_rss();
 	say_stop_after(options.seconds / WARM_PART);
-	f->rss_live = status_of("VmRSS:");
+	f->rss_live = bench_rss();
 	collect(f, false);
 	mm_mark();
 	cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	say_stop_after(options.seconds);
 	f->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	collect(f, true);
+	mm_measured();
 	settle(f);
 }
 

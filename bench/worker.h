@@ -92,6 +92,8 @@ static inline size_t bench_below(uint32_t random, size_t count)
 /* worker.c */
 uint64_t bench_now(void); /* ns, monotonic */
 void bench_print(const char *name, double value);
+/* Bytes of memory that the process has now; 0 if the system does not say. */
+uint64_t bench_rss(void);
 /* The measured phase is to end; a turn that waits (for its time, say) looks at it. */
 bool bench_stopped(void);
 /* Waits for the time at, by sleeping to within spin_ns of it and spinning then; parked meanwhile.

@@ -49,6 +49,10 @@ void mm_mark(void)
 {
 }
 
+void mm_measured(void)
+{
+}
+
 void mm_report(void)
 {
 	bench_print("bdwgc_collections", (double)GC_get_gc_no());

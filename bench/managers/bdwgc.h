@@ -81,4 +81,11 @@ static inline void *mm_weak_load(mm_thread m, const struct mm_cell *cell)
 	return GC_call_with_alloc_lock(mm_weak_reveal, (void *)(uintptr_t)cell);
 }
 
+static inline void mm_weak_free(mm_thread m, struct mm_cell *cell)
+{
+	(void)m;
+	(void)GC_unregister_disappearing_link((void **)cell);
+	GC_FREE(cell);
+}
+
 #endif

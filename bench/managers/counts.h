@@ -42,6 +42,7 @@ void mm_collect(mm_thread m);
 bool mm_settle(mm_thread m, uint64_t live);
 void mm_report(void);
 void mm_mark(void);
+void mm_measured(void);
 /* The count of object is 0: gives up what it refers to, and frees it. Does not recurse. */
 void mm_die(struct mm_head *object);
 
@@ -199,6 +200,12 @@ static inline void *mm_weak_load(mm_thread m, const struct mm_cell *cell)
 							memory_order_acquire,
 							memory_order_relaxed));
 	return object;
+}
+
+static inline void mm_weak_free(mm_thread m, struct mm_cell *cell)
+{
+	(void)m;
+	free(cell);
 }
 
 #endif

@@ -14,7 +14,7 @@
 
 const struct gyre_type *mm_types[MM_SHAPES_MAX];
 static struct gyre_heap *heap;
-static struct gyre_stats marked;
+static struct gyre_stats marked, measured;
 
 bool mm_open(const struct mm_options *options)
 {
@@ -101,6 +101,11 @@ void mm_mark(void)
 	read_stats(&marked);
 }
 
+void mm_measured(void)
+{
+	read_stats(&measured);
+}
+
 static double seconds(uint64_t now, uint64_t before)
 {
 	return (double)(now - before) / 1e9;
@@ -115,6 +120,23 @@ static void report_phases(const struct gyre_stats *s)
 	bench_print("gyre_s_near", seconds(s->phases.near_ns, marked.phases.near_ns));
 	bench_print("gyre_s_far", seconds(s->phases.far_ns, marked.phases.far_ns));
 	bench_print("gyre_s_flush", seconds(s->phases.flush_ns, marked.phases.flush_ns));
+}
+
+/*
+ * Journal entries a second, of the measured phase with its drain: of the phase that counts, by its
+ * wall time (no clock of the CPU is read in it), and of all that the collector does, by its CPU
+ * time.
+ */
+static void report_entries(void)
+{
+	double entries = (double)(measured.journal_entries - marked.journal_entries);
+	double count = seconds(measured.phases.count_ns, marked.phases.count_ns);
+	double whole = seconds(measured.collector_ns, marked.collector_ns);
+
+	if (count > 0)
+		bench_print("entries_per_s", entries / count);
+	if (whole > 0)
+		bench_print("entries_per_collector_s", entries / whole);
 }
 
 static void report_delays(const struct gyre_stats *s)
@@ -165,5 +187,6 @@ void mm_report(void)
 	bench_print("gyre_mapped_max_bytes", (double)s.bytes_mapped_max);
 	bench_print("gyre_journal_max_bytes", (double)s.journal_bytes_max);
 	report_phases(&s);
+	report_entries();
 	report_delays(&s);
 }

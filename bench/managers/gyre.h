@@ -12,6 +12,8 @@
 #define MM_COUNTS 0
 #define MM_ENDS 0
 #define MM_HEADER
+#define MM_CELLS 1
+#define MM_JOURNALS 1
 
 typedef struct gyre_mutator *mm_thread;
 typedef gyre_ref mm_slot;
@@ -34,6 +36,7 @@ void mm_collect(mm_thread m);
 bool mm_settle(mm_thread m, uint64_t live);
 void mm_report(void);
 void mm_mark(void);
+void mm_measured(void);
 
 static inline void *mm_new(mm_thread m, const struct mm_shape *shape)
 {
@@ -124,6 +127,12 @@ static inline struct mm_cell *mm_weak_of(mm_thread m, const void *object)
 static inline void *mm_weak_load(mm_thread m, const struct mm_cell *cell)
 {
 	return gyre_weak_load(m, (const struct gyre_weak *)cell);
+}
+
+static inline void mm_weak_free(mm_thread m, struct mm_cell *cell)
+{
+	(void)m;
+	(void)cell;
 }
 
 #endif

@@ -42,6 +42,10 @@ void mm_mark(void)
 {
 }
 
+void mm_measured(void)
+{
+}
+
 void mm_report(void)
 {
 }

@@ -65,6 +65,10 @@ void mm_mark(void)
 {
 }
 
+void mm_measured(void)
+{
+}
+
 void mm_report(void)
 {
 }

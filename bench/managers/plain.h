@@ -28,6 +28,7 @@ void mm_collect(mm_thread m);
 bool mm_settle(mm_thread m, uint64_t live);
 void mm_report(void);
 void mm_mark(void);
+void mm_measured(void);
 
 static inline bool mm_know(const struct mm_shape *shape)
 {
@@ -157,6 +158,12 @@ static inline void *mm_weak_load(mm_thread m, const struct mm_cell *cell)
 {
 	(void)m;
 	return __atomic_load_n((void *const *)cell, __ATOMIC_ACQUIRE);
+}
+
+static inline void mm_weak_free(mm_thread m, struct mm_cell *cell)
+{
+	(void)m;
+	free(cell);
 }
 #endif
 

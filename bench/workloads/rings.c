@@ -13,17 +13,7 @@ static bool begin(struct bench_thread *t)
 
 static uint64_t turn(struct bench_thread *t)
 {
-	uint64_t made = 0;
-
-	while (made < BENCH_BATCH) {
-		unsigned size = bench_ring(t, t->own);
-
-		if (size == 0)
-			return 0;
-		made += size;
-	}
-	mm_safepoint(t->m);
-	return made;
+	return bench_rings_turn(t, t->own);
 }
 
 static void end(struct bench_thread *t)

@@ -23,8 +23,8 @@ static inline void bench_rings_begin(struct bench_thread *t, struct rings *rings
 
 /*
  * The ring is dead: what that takes, from its first member on; a chain that ends in NULL too.
- * Counts: all links back are cut, and the one that closes the ring; then the count of the first
- * falls to 0 and the others follow.
+ * Counts: all links back are cut, and the one that closes it; then the count of the first is 0
+ * at its release, and the others follow.
  */
 static inline void bench_ring_drop(struct bench_thread *t, struct node *first)
 {
@@ -76,6 +76,22 @@ static inline unsigned bench_ring(struct bench_thread *t, struct rings *rings)
 	mm_touch(first);
 	bench_ring_drop(t, first);
 	return done ? size : 0;
+}
+
+/* A batch of rings, and a safe point. */
+static inline uint64_t bench_rings_turn(struct bench_thread *t, struct rings *rings)
+{
+	uint64_t made = 0;
+
+	while (made < BENCH_BATCH) {
+		unsigned size = bench_ring(t, rings);
+
+		if (size == 0)
+			return 0;
+		made += size;
+	}
+	mm_safepoint(t->m);
+	return made;
 }
 
 #endif
