@@ -4,8 +4,10 @@
  */
 #include "worker.h"
 
-extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, bench_stores1m;
+extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, bench_stores1m,
+	bench_trees, bench_ggauss, bench_chains;
 
 const struct bench_workload *const bench_workloads[] = {
-	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m, NULL,
+	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m,
+	&bench_trees, &bench_ggauss, &bench_chains, NULL,
 };
