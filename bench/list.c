@@ -5,9 +5,9 @@
 #include "worker.h"
 
 extern const struct bench_workload bench_churn, bench_rings, bench_stores4k, bench_stores1m,
-	bench_trees, bench_ggauss, bench_chains;
+	bench_trees, bench_ggauss, bench_chains, bench_paced, bench_flatout;
 
 const struct bench_workload *const bench_workloads[] = {
 	&bench_churn, &bench_rings, &bench_stores4k, &bench_stores1m,
-	&bench_trees, &bench_ggauss, &bench_chains, NULL,
+	&bench_trees, &bench_ggauss, &bench_chains, &bench_paced, &bench_flatout, NULL,
 };
