@@ -9,8 +9,11 @@ extern const struct bench_workload bench_rings;
 extern const struct bench_workload bench_stores4k;
 extern const struct bench_workload bench_stores1m;
 extern const struct bench_workload bench_trees;
+extern const struct bench_workload bench_ggauss;
+extern const struct bench_workload bench_chains;
 extern const struct bench_workload bench_paced;
 extern const struct bench_workload bench_flatout;
+extern const struct bench_workload bench_lru;
 extern const struct bench_workload bench_hubs;
 extern const struct bench_workload bench_rewrite;
 extern const struct bench_workload bench_parked;
@@ -26,8 +29,11 @@ const struct bench_workload *const bench_workloads[] = {
 	&bench_stores4k,
 	&bench_stores1m,
 	&bench_trees,
+	&bench_ggauss,
+	&bench_chains,
 	&bench_paced,
 	&bench_flatout,
+	&bench_lru,
 	&bench_hubs,
 	&bench_rewrite,
 	&bench_parked,

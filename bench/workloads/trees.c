@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * trees.c: binary trees whose nodes know their parents: a large one that lives throughout, and many
- * smaller ones that are made and dropped, of depths 4, 6, ... up to that of the large one. The more
- * levels, the fewer trees. One thread each.
+ * trees.c: binary trees whose nodes know their parents, as the benchmarks game has them (there
+ * without parents): one tree stays throughout, one deeper than it is made first, and then many of
+ * each depth, each counted and dropped. A tree is one strongly connected component. On each thread
+ * by itself.
  *
- * Counts: the link to the parent is not counted, as a C program would have it (it is no slot for
- * them, and no cycle comes to be).
- *
- * Source: Boehm's GCBench by way of the Computer Language Benchmarks Game, with parents added.
+ * Invariant: the tree that is being made is held by the frame and grows from its top, so each node
+ * is reachable at every safe point. Counts: the parent is not counted, so no cycle is ever made.
  */
 #include "worker.h"
 
-#define LEAST_DEPTH 4
-#define DEFAULT_DEPTH 18
-#define DEEPEST 28
+#define DEPTH_LEAST 4
+#define DEPTH_DEFAULT 18
+#define DEPTH_MOST 30
+#define SAFE_HEIGHT 5 /* a subtree of so many levels is made or counted between safe points */
 
 struct tree {
 	MM_HEADER
-	mm_slot left, right, parent;
+	mm_slot child[2];
+	mm_slot parent;
 };
 
 static const struct mm_shape tree_shape = {
@@ -25,137 +26,154 @@ static const struct mm_shape tree_shape = {
 	.name = "tree",
 	.bytes = sizeof(struct tree),
 	.refs_count = MM_COUNTS ? 2 : 3,
-	.refs = { offsetof(struct tree, left), offsetof(struct tree, right),
+	.refs = { offsetof(struct tree, child[0]), offsetof(struct tree, child[1]),
 		  offsetof(struct tree, parent) },
 };
 
 static const struct mm_shape *const shapes[] = { &tree_shape };
 
+enum { LASTING, PASSING, TREES };
+
 struct trees {
-	unsigned depth;
-	struct tree *lasting;
-	struct mm_root root;
-	bool rooted;
+	void *tops[TREES];
+	struct mm_frame frame;
+	bool open;
 	uint64_t made;
 };
-
-static bool link_parent(struct bench_thread *t, struct tree *child, struct tree *parent)
-{
-	if (MM_COUNTS) {
-		atomic_init((_Atomic(void *) *)(void *)&child->parent, parent);
-		return true;
-	}
-	return mm_init(t->m, &child->parent, parent);
-}
-
-/* The thread's own reference to the child ends: its parent holds it. */
-static bool adopt(struct bench_thread *t, struct tree *parent, mm_slot *slot, struct tree *child)
-{
-	bool done = mm_init(t->m, slot, child) && link_parent(t, child, parent);
-
-	mm_release(t->m, child);
-	return done;
-}
-
-/* A tree of 2^(depth + 1) - 1 nodes; NULL without memory. Between two safe points, as a caller's
- * frames hold only the top. */
-static struct tree *make(struct bench_thread *t, unsigned depth)
-{
-	struct tree *tree = mm_new(t->m, &tree_shape), *left, *right;
-
-	if (tree == NULL || depth == 0)
-		return tree;
-	left = make(t, depth - 1);
-	if (left == NULL || !adopt(t, tree, &tree->left, left))
-		return NULL;
-	right = make(t, depth - 1);
-	if (right == NULL || !adopt(t, tree, &tree->right, right))
-		return NULL;
-	return tree;
-}
-
-/* The number of nodes, by looking at each. */
-static uint64_t check(struct bench_thread *t, struct tree *tree)
-{
-	struct tree *left = mm_load(t->m, &tree->left);
-
-	if (left == NULL)
-		return 1;
-	return 1 + check(t, left) + check(t, mm_load(t->m, &tree->right));
-}
-
-static void drop(struct bench_thread *t, struct tree *tree)
-{
-	struct tree *left;
-
-	if (!MM_BY_HAND) {
-		mm_release(t->m, tree);
-		return;
-	}
-	left = mm_load(t->m, &tree->left);
-	if (left != NULL) {
-		drop(t, left);
-		drop(t, mm_load(t->m, &tree->right));
-	}
-	mm_free(t->m, tree);
-}
 
 static bool begin(struct bench_thread *t)
 {
 	struct trees *trees = t->own;
 
-	trees->depth = t->options->live == 0 ? DEFAULT_DEPTH : (unsigned)t->options->live;
-	return trees->depth > LEAST_DEPTH && trees->depth <= DEEPEST;
+	if (t->options->live > DEPTH_MOST)
+		return false;
+	mm_frame_open(t->m, &trees->frame, trees->tops, TREES);
+	trees->open = true;
+	return true;
 }
 
-static bool make_and_drop(struct bench_thread *t, unsigned depth)
+static bool set_parent(struct bench_thread *t, struct tree *node, struct tree *parent)
+{
+	if (!MM_COUNTS)
+		return mm_init(t->m, &node->parent, parent);
+	memcpy(&node->parent, &parent, sizeof(parent));
+	return true;
+}
+
+/* Gives parent subtrees of so many levels. False: no memory; what there is hangs together. */
+static bool grow(struct bench_thread *t, struct tree *parent, unsigned height)
+{
+	if (height == 0)
+		return true;
+	for (unsigned side = 0; side < 2; side++) {
+		struct tree *node = mm_new(t->m, &tree_shape);
+		bool done;
+
+		if (node == NULL)
+			return false;
+		done = set_parent(t, node, parent);
+		done &= mm_init(t->m, &parent->child[side], node);
+		mm_release(t->m, node);
+		if (!done || !grow(t, node, height - 1))
+			return false;
+	}
+	if (height == SAFE_HEIGHT)
+		mm_safepoint(t->m);
+	return true;
+}
+
+static bool make(struct bench_thread *t, unsigned which, unsigned depth)
 {
 	struct trees *trees = t->own;
-	struct tree *tree = make(t, depth);
+	struct tree *top = mm_new(t->m, &tree_shape);
 
-	if (tree == NULL)
-		return false;
-	trees->made += check(t, tree);
-	drop(t, tree);
+	trees->tops[which] = top;
+	trees->made += (UINT64_C(2) << depth) - 1;
+	return top != NULL && set_parent(t, top, NULL) && grow(t, top, depth);
+}
+
+static uint64_t count(struct bench_thread *t, const struct tree *node, unsigned height)
+{
+	const struct tree *left = mm_load(t->m, &node->child[0]);
+	const struct tree *right = mm_load(t->m, &node->child[1]);
+	uint64_t nodes = 1;
+
+	if (left != NULL)
+		nodes += count(t, left, height - 1);
+	if (right != NULL)
+		nodes += count(t, right, height - 1);
+	if (height == SAFE_HEIGHT)
+		mm_safepoint(t->m);
+	return nodes;
+}
+
+static void free_tree(struct bench_thread *t, struct tree *node)
+{
+	if (node == NULL)
+		return;
+	free_tree(t, mm_load(t->m, &node->child[0]));
+	free_tree(t, mm_load(t->m, &node->child[1]));
+	mm_free(t->m, node);
+}
+
+static void drop(struct bench_thread *t, unsigned which)
+{
+	struct trees *trees = t->own;
+	struct tree *top = trees->tops[which];
+
+	trees->tops[which] = NULL;
+	if (MM_BY_HAND)
+		free_tree(t, top);
+	mm_release(t->m, top);
 	mm_safepoint(t->m);
-	return true;
+}
+
+/* A tree's whole life; false: no memory, or a node is missing. */
+static bool pass(struct bench_thread *t, unsigned depth)
+{
+	struct trees *trees = t->own;
+	bool done = make(t, PASSING, depth) &&
+		    count(t, trees->tops[PASSING], depth) == (UINT64_C(2) << depth) - 1;
+
+	drop(t, PASSING);
+	return done;
 }
 
 static uint64_t turn(struct bench_thread *t)
 {
 	struct trees *trees = t->own;
-	unsigned deepest = trees->depth;
+	uint64_t live = t->options->live;
+	unsigned most = live == 0 ? DEPTH_DEFAULT : (unsigned)live;
 
-	if (!make_and_drop(t, deepest + 1))
+	most = most < DEPTH_LEAST + 2 ? DEPTH_LEAST + 2 : most;
+	if (!pass(t, most + 1) || !make(t, LASTING, most))
 		return 0;
-	trees->lasting = make(t, deepest);
-	if (trees->lasting == NULL)
-		return 0;
-	trees->rooted = mm_root_open(t->m, &trees->root, trees->lasting);
-	for (unsigned depth = LEAST_DEPTH; depth <= deepest; depth += 2)
-		for (uint64_t i = (uint64_t)1 << (deepest - depth + LEAST_DEPTH); i > 0; i--)
-			if (!make_and_drop(t, depth))
+	for (unsigned depth = DEPTH_LEAST; depth <= most; depth += 2)
+		for (uint64_t i = UINT64_C(1) << (most - depth + DEPTH_LEAST); i > 0; i--)
+			if (!pass(t, depth))
 				return 0;
-	trees->made += check(t, trees->lasting);
-	return trees->rooted ? trees->made : 0;
+	if (count(t, trees->tops[LASTING], most) != (UINT64_C(2) << most) - 1)
+		return 0;
+	drop(t, LASTING);
+	t->allocated = trees->made;
+	return trees->made;
 }
 
 static void end(struct bench_thread *t)
 {
 	struct trees *trees = t->own;
 
-	if (trees->lasting == NULL)
+	if (!trees->open)
 		return;
-	if (trees->rooted)
-		mm_root_close(t->m, &trees->root);
-	drop(t, trees->lasting);
+	drop(t, LASTING); /* there only after a failure */
+	mm_frame_close(t->m, &trees->frame);
 }
 
 const struct bench_workload bench_trees = {
 	.name = "trees",
 	.unit = "s",
 	.kind = "once",
-	.what = "binary trees with parents; --live: depth of the largest (18)",
+	.what = "binary trees with parents, depths 4, 6, .. to 18 (--live: another depth)",
 	.shapes = shapes,
 	.shapes_count = 1,
 	.state_bytes = sizeof(struct trees),
