@@ -106,12 +106,12 @@ def _system() -> str | None:
     return None
 
 
-def _output(*command: str) -> str | None:
+def _output(*command: str, statuses: tuple[int, ...] = (0,)) -> str | None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    return done.stdout.strip() or None if done.returncode in statuses else None
 
 
 def _compiler(build: Path) -> str | None:
@@ -136,9 +136,8 @@ def _build_options(build: Path) -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        version = _output("dpkg-query", "-W", "-f", "${Version}", name)
-        if version:
-            found[name] = version
-    return found
+    form = "${Package} ${Version}\n"
+    # One that is not installed makes an exit status of 1, and a line for each of the others.
+    text = _output("dpkg-query", "-W", "-f", form, *PACKAGES, statuses=(0, 1)) or ""
+    pairs = [line.split() for line in text.splitlines()]
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

@@ -251,7 +251,7 @@ def measure(
         run.started = started
         result.runs.append(run)
         progress.done(cell, run.took_s)
-        if run.status != "ok":
+        if run.status in ("failed", "timeout"):
             progress.say(f"{cell.title()}, round {number}: {run.status}: {run.reason}")
     progress.end()
 

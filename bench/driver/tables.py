@@ -36,9 +36,9 @@ def number(value: float | None) -> str:
         return f"{value:,.0f}"
     if size >= 10:
         return f"{value:.1f}"
-    if size >= 1 or size == 0:
-        return f"{value:.2f}" if size else "0"
-    return f"{value:.3g}"
+    if size >= 1:
+        return f"{value:.2f}"
+    return f"{value:#.3g}" if size else "0"
 
 
 def middle(of: Spread | None) -> str:
