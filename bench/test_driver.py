@@ -31,7 +31,7 @@ from driver.matrix import Cell, Group  # noqa: E402
 from driver.results import CellResult, Results, Run, load, save  # noqa: E402
 
 CHURN = Group("churn", 1, None, "spare")
-PACED = Group("paced", 1, 8_000_000, "spare")
+PACED = Group("paced", 2, 8_000_000, "shared")
 LISTED = {
     "churn": catalog.Workload("churn", "ns/object", "throughput", "objects"),
     "rings": catalog.Workload("rings", "Mobj/s", "throughput", "rings <of> objects & more"),
@@ -125,7 +125,8 @@ class Statistics(unittest.TestCase):
 
 class Matrix(unittest.TestCase):
     def test_managers_are_interleaved_and_workloads_adjacent(self):
-        found = matrix.groups(["churn", "paced"], [1], {"paced": [5, 6]}, ["shared"], 2)
+        threads = {"churn": [1], "paced": [1]}
+        found = matrix.groups(["churn", "paced"], threads, {"paced": [5, 6]}, ["shared"], 2)
         order = list(matrix.schedule(matrix.cells(found, ["a", "b", "c"]), 2))
         self.assertEqual([c.manager for _, c in order], list("abc") * 6)
         self.assertEqual([number for number, _ in order], [1] * 9 + [2] * 9)
@@ -134,10 +135,10 @@ class Matrix(unittest.TestCase):
         self.assertEqual([c for _, c in order[9:]], [c for _, c in order[:9]])
 
     def test_no_spare_core(self):
-        found = matrix.groups(["churn"], [1, 2, 3], {}, ["spare", "shared"], 2)
+        found = matrix.groups(["churn"], {"churn": [1, 2, 3]}, {}, ["spare", "shared"], 2)
         pins = [(group.threads, group.pin) for group in found]
         self.assertEqual(pins, [(1, "spare"), (1, "shared"), (2, "shared"), (3, "shared")])
-        only = matrix.groups(["churn"], [2], {}, ["spare"], 2)
+        only = matrix.groups(["churn"], {"churn": [2]}, {}, ["spare"], 2)
         self.assertEqual([group.pin for group in only], ["shared"])
 
     def test_sizes(self):
@@ -149,7 +150,7 @@ class Matrix(unittest.TestCase):
 
     def test_arguments(self):
         words = " ".join(Cell(PACED, "tagged").arguments(0.5, 9))
-        expected = "paced --threads 1 --live 8000000 --seconds 0.5 --seed 9 --pin spare"
+        expected = "paced --threads 2 --live 8000000 --seconds 0.5 --seed 9 --pin shared"
         self.assertEqual(words, expected)
 
 
@@ -327,8 +328,8 @@ class Report(Folder):
         written = report.write(recorded(), self.folder / "out")
         names = {path.name for path in written}
         expected = {"index.html", "cost-1-spare.svg", "cpu-1-spare.svg", "memory-1-spare.svg"}
-        expected |= {"cost-2-shared.svg", "latency-paced-8000000-1-spare.svg"}
-        self.assertLessEqual(expected | {"mmu-paced-8000000-1-spare.svg"}, names)
+        expected |= {"cost-2-shared.svg", "latency-paced-8000000-2-shared.svg"}
+        self.assertLessEqual(expected | {"mmu-paced-8000000-2-shared.svg"}, names)
         for path in written:
             text = path.read_text(encoding="utf-8")
             if path.suffix == ".svg":
@@ -551,7 +552,7 @@ class Commands(Folder):
     def test_dry_run(self):
         out, _ = self.call("run", "--build", self.folder, "--dry-run", "--workloads", "paced",
                            "--live", "2M", "--threads", "1", "--pin", "shared")  # fmt: skip
-        self.assertIn("paced, tagged, 1 thread, live 2 M, shared cores\n", out)
+        self.assertIn("paced, tagged, 2 threads, live 2 M, shared cores\n", out)
         self.assertIn("3 cells, 5 rounds", out)
 
 

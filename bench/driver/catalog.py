@@ -30,6 +30,9 @@ OTHER_BASELINE = "malloc"
 
 # The argument --live of a worker: live objects, or the depth of the trees. Others have their own.
 SIZES = {"paced": (1_000_000, 4_000_000, 8_000_000), "trees": (20,)}
+# Workloads with a set number of threads, whose parts differ: one that makes garbage, one that is
+# asked how long it waits.
+THREADS = {"paced": 2, "flatout": 2}
 QUICK_SIZES = {"paced": (20_000,), "trees": (10,)}
 
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")

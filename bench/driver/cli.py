@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import compare, goals, machine, matrix, report, run, tables
-from .catalog import MANAGERS, QUICK_SIZES, SIZES, Workload
+from .catalog import MANAGERS, QUICK_SIZES, SIZES, THREADS, Workload
 from .errors import BenchError
 from .results import CellResult, Results, load, save
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--build", type=Path, metavar="DIR", help="build directory (build/release)")
     one.add_argument("--workloads", metavar="A,B", help="all that the workers have, by default")
     one.add_argument("--managers", metavar="A,B", help="all that were built, by default")
-    one.add_argument("--threads", metavar="1,2", help="numbers of mutator threads (1,2)")
+    one.add_argument("--threads", metavar="1,2", help="mutators, where they are not set (1,2)")
     one.add_argument(
         "--live",
         action="append",
@@ -177,7 +177,8 @@ def _plan(options: Any) -> tuple[Results, list[run.Worker]]:
         raise BenchError("--rounds is at least 1, --seconds above 0")
     if options.timeout is not None and not options.timeout > 0:
         raise BenchError("--timeout is above 0")
-    threads = [1] if options.goals else _threads(options.threads or "1,2")
+    asked = [1] if options.goals else _threads(options.threads or "1,2")
+    threads = {name: [THREADS[name]] if name in THREADS else asked for name in names}
     sizes = goals.sizes() if options.goals else _chosen_sizes(options, known)
     pins = _pins(options.pin or ",".join(matrix.PINS))
     cores = len(os.sched_getaffinity(0))
@@ -268,7 +269,7 @@ def _report(options: Any) -> int:
 def _table(options: Any) -> int:
     results = load(options.file)
     if options.goals and tables.goal_table(results) is None:
-        raise BenchError(f"{options.file}: no cell of a goal (1 thread, the goals' sizes)")
+        raise BenchError(f"{options.file}: no cell of a goal (--goals measures them)")
     overrides = _baselines(options.baseline)
     _show(results, overrides, goals_only=options.goals, markdown=options.markdown)
     return 0

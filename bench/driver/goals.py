@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .catalog import DEFAULT_ENGINE
+from .catalog import DEFAULT_ENGINE, THREADS
 from .matrix import Group
 from .results import CellResult, Results
 from .stats import Spread, round_ratios, spread
@@ -27,6 +27,10 @@ class Goal:
     base: str | None = None  # None: the figure itself is compared with the limit
     at_least: bool = False  # the limit is a lower one
     strict: bool = False  # and itself is not enough
+
+    @property
+    def threads(self) -> int:
+        return THREADS.get(self.workload, 1)
 
     def text(self) -> str:
         if self.base and self.strict:
@@ -95,12 +99,13 @@ def _verdict(goal: Goal, of: Spread | None) -> str:
 
 
 def outcomes(results: Results) -> list[Outcome]:
-    """Of all goals whose cells are in the results, with one thread, for each pinning."""
+    """Of all goals whose cells are in the results, for each pinning."""
     found = []
     groups = results.groups()
     for goal in GOALS:
         for group, cells in groups.items():
-            if (group.workload, group.threads, group.live) == (goal.workload, 1, goal.live):
+            key = (group.workload, group.threads, group.live)
+            if key == (goal.workload, goal.threads, goal.live):
                 found.append(_outcome(goal, group, cells))
     return found
 

@@ -83,16 +83,17 @@ def pins_for(threads: int, asked: Sequence[str], cores: int) -> list[str]:
 
 def groups(
     workloads: Sequence[str],
-    threads: Sequence[int],
+    threads: Mapping[str, Sequence[int]],
     sizes: Mapping[str, Sequence[int]],
     pins: Sequence[str],
     cores: int,
 ) -> list[Group]:
-    """The groups in their order; sizes: the --live values of a workload, none: its own."""
+    """The groups in their order; threads: of each workload; sizes: its --live values, none: its
+    own."""
     found = []
     for workload in workloads:
         for live in sizes.get(workload) or [None]:
-            for count in threads:
+            for count in threads[workload]:
                 for pin in pins_for(count, pins, cores):
                     found.append(Group(workload, count, live, pin))
     return list(dict.fromkeys(found))

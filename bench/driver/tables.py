@@ -180,7 +180,8 @@ def goal_table(results: Results) -> Table | None:
         rows.append(
             [
                 one.goal.what,
-                "spare" if one.group.pin == "spare" else "shared",
+                str(one.group.threads),
+                one.group.pin,
                 one.goal.text(),
                 one.verdict,
                 f"{full(one.value)} {one.goal.unit}" if one.value else NONE,
@@ -190,10 +191,20 @@ def goal_table(results: Results) -> Table | None:
             ]
         )
     return Table(
-        heading=f"Goals of the default engine ({goals.DEFAULT_ENGINE}), 1 thread",
-        columns=["what", "core", "goal", "verdict", "figure", "baseline", "ratio", "collector"],
+        heading=f"Goals of the default engine ({goals.DEFAULT_ENGINE})",
+        columns=[
+            "what",
+            "threads",
+            "core",
+            "goal",
+            "verdict",
+            "figure",
+            "baseline",
+            "ratio",
+            "collector",
+        ],
         rows=rows,
-        text_columns=4,
+        text_columns=5,
     )
 
 
