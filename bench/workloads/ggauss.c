@@ -40,7 +40,9 @@ struct graphs {
 	struct holder *holder; /* held by root */
 	struct mm_root root;
 	bool rooted;
-	struct gauss *nodes[SIZE_MOST]; /* of the graph that is being made; all in its ring */
+	void *making[1]; /* the first node of the graph that is being made */
+	struct mm_frame frame;
+	struct gauss *nodes[SIZE_MOST]; /* all its nodes; the ring holds them, not this */
 };
 
 static bool begin(struct bench_thread *t)
@@ -48,6 +50,7 @@ static bool begin(struct bench_thread *t)
 	struct graphs *graphs = t->own;
 	uint64_t live = t->options->live != 0 ? t->options->live : LIVE_DEFAULT;
 
+	mm_frame_open(t->m, &graphs->frame, graphs->making, 1);
 	graphs->count = (size_t)live / SIZE_MEAN + 1;
 	graphs->holder = mm_new_array(t->m, &holder_shape, graphs->count);
 	if (graphs->holder == NULL)
@@ -92,13 +95,16 @@ static void drop(struct bench_thread *t, struct gauss *first)
 /* The ring of a new graph; its first node, or NULL: no memory. */
 static struct gauss *make_ring(struct bench_thread *t, unsigned size)
 {
-	struct gauss **nodes = ((struct graphs *)t->own)->nodes;
+	struct graphs *graphs = t->own;
+	struct gauss **nodes = graphs->nodes;
 	bool done = true;
 
 	for (unsigned i = 0; i < size; i++) {
 		struct gauss *node = mm_new(t->m, &gauss_shape);
 
 		nodes[i] = node;
+		if (i == 0)
+			graphs->making[0] = node;
 		if (node != NULL) {
 			node->x = i;
 			done &= i == 0 || mm_init(t->m, &nodes[i - 1]->next, node);
@@ -107,6 +113,7 @@ static struct gauss *make_ring(struct bench_thread *t, unsigned size)
 		if (node == NULL || !done) {
 			drop(t, nodes[0]);
 			mm_release(t->m, nodes[0]);
+			graphs->making[0] = NULL;
 			return NULL;
 		}
 	}
@@ -145,6 +152,7 @@ static uint64_t turn(struct bench_thread *t)
 	drop(t, old);
 	done &= mm_store(t->m, place, first);
 	mm_release(t->m, first);
+	graphs->making[0] = NULL;
 	mm_safepoint(t->m);
 	return done ? (uint64_t)size : 0;
 }
@@ -159,6 +167,7 @@ static void end(struct bench_thread *t)
 		mm_root_close(t->m, &graphs->root);
 	if (MM_BY_HAND)
 		mm_free(t->m, graphs->holder);
+	mm_frame_close(t->m, &graphs->frame);
 }
 
 const struct bench_workload bench_ggauss = {

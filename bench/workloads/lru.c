@@ -297,7 +297,8 @@ static bool begin(struct bench_thread *t)
 	return done;
 }
 
-/* By hand all are freed; counts: what newer and value hold is cut, the list gives up the rest. */
+/* By hand all are freed. Counts: chains and list together are full of cycles, so the list is cut,
+ * and the back pointers of values; the buckets give up the rest. */
 static void drop_entries(struct bench_thread *t, struct table *table)
 {
 	struct entry *entry = mm_load(t->m, &table->newest);
@@ -307,6 +308,7 @@ static void drop_entries(struct bench_thread *t, struct table *table)
 		struct value *value = mm_load(t->m, &entry->value);
 
 		mm_cut(t->m, &entry->newer);
+		mm_cut(t->m, &entry->older);
 		mm_cut(t->m, &value->entry);
 		mm_free(t->m, value);
 		mm_free(t->m, entry);
