@@ -15,25 +15,15 @@
  *   might have been judged by what it was before, is a candidate of the next pass.
  * - An increment of a visited object is an outside reference to the trial.
  */
-#include "edge.h"
+#include "fetch.h"
 #include "twin.h"
 
-/* Objects between two looks at the clock of boundaries, and depth of the prefetch queue. */
+/* Objects between two looks at the clock of boundaries. */
 #define SLICE GYRE_IF_SIM(1, 512)
 /* A slice goes on for so long even when a boundary is due: a collector that is behind must not
  * starve the pass that would give it memory back. In simulation it does not, so that a pass over a
  * few objects lasts several epochs, too. */
 #define SLICE_NS_LEAST GYRE_IF_SIM(0, 1000000)
-#define DEPTH 16
-
-/* Children whose words are being fetched, and what is done with each when its word is there. */
-struct fetching {
-	struct gyre__collector *c;
-	void (*use)(struct gyre__collector *c, void *child);
-	enum gyre__reading reading;
-	void *queue[DEPTH];
-	unsigned at;
-};
 
 static bool begin_slab(struct gyre__slab *slab, void *collector)
 {
@@ -90,8 +80,9 @@ void gyre__far_begin(struct gyre__collector *c)
 	gyre__counter_add(&c->heap->counted.far_passes, 1);
 }
 
-static void mark_child(struct gyre__collector *c, void *child)
+static void mark_child(void *collector, void *child)
 {
+	struct gyre__collector *c = collector;
 	const struct gyre__locator *locator = gyre__locator_of(child);
 	uint64_t *word = gyre__word_at(locator, child);
 
@@ -110,59 +101,30 @@ static void mark_child(struct gyre__collector *c, void *child)
 		*word -= GYRE_CRC_ONE;
 }
 
-static void queue_child(void *fetching, void *child)
+/* Follows the references of list's items from *head on, up to SLICE of them, by use. */
+static void follow_some(struct gyre__collector *c, const struct gyre__vector *list, size_t *head,
+			enum gyre__reading reading, void (*use)(void *collector, void *child))
 {
-	struct fetching *f = fetching;
-	void *ripe = f->queue[f->at];
-
-	__builtin_prefetch(gyre__word_of(child), 1);
-	f->queue[f->at] = child;
-	f->at = (f->at + 1) % DEPTH;
-	if (ripe != NULL)
-		f->use(f->c, ripe);
-}
-
-static void empty_queue(struct fetching *f)
-{
-	unsigned i;
-
-	for (i = 0; i < DEPTH; i++) {
-		void *ripe = f->queue[f->at];
-
-		f->queue[f->at] = NULL;
-		f->at = (f->at + 1) % DEPTH;
-		if (ripe != NULL)
-			f->use(f->c, ripe);
-	}
-}
-
-/* Follows the references of list's items from *head on, up to SLICE of them, by f->use. */
-static void follow_some(struct fetching *f, const struct gyre__vector *list, size_t *head)
-{
+	struct gyre__fetching f = { .use = use, .arg = c };
 	unsigned n;
 
 	for (n = 0; n < SLICE && *head < list->count; n++) {
-		void *object = list->items[(*head)++];
+		void *object = list->items[*head];
 
-		if (*head + DEPTH < list->count) {
-			__builtin_prefetch(list->items[*head + DEPTH]);
-			__builtin_prefetch(gyre__word_of(list->items[*head + DEPTH]));
-		}
+		gyre__fetch_object(list->items, (*head)++, list->count);
 		if (!(*gyre__word_of(object) & GYRE_RELEASED))
-			gyre__each_read(f->c, object, f->reading, queue_child, f);
+			gyre__each_read(c, object, reading, gyre__fetch, &f);
 		/* The queue may still hold what would make the list longer. */
 		if (*head == list->count)
-			empty_queue(f);
+			gyre__fetch_rest(&f);
 	}
-	empty_queue(f);
+	gyre__fetch_rest(&f);
 }
 
 /* Looks into up to SLICE visited objects. */
 static void mark_some(struct gyre__collector *c)
 {
-	struct fetching f = { .c = c, .use = mark_child, .reading = GYRE_READ_CLEAN };
-
-	follow_some(&f, &c->far.visited, &c->far.head);
+	follow_some(c, &c->far.visited, &c->far.head, GYRE_READ_CLEAN, mark_child);
 }
 
 static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
@@ -174,12 +136,12 @@ static void blacken(struct gyre__collector *c, void *object, uint64_t *word)
 		c->far.starved = true; /* rare: far pass starved while scanning */
 }
 
-static void blacken_child(struct gyre__collector *c, void *child)
+static void blacken_child(void *collector, void *child)
 {
 	uint64_t *word = gyre__word_of(child);
 
 	if (gyre__is_gray(*word) && *word & GYRE_IN_TRACE)
-		blacken(c, child, word);
+		blacken(collector, child, word);
 }
 
 /* An object was incremented while the pass is under way. */
@@ -201,21 +163,19 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word)
 /* Follows what is live, or looks at up to SLICE visited objects for more of it. */
 static void scan_some(struct gyre__collector *c)
 {
-	struct fetching f = { .c = c, .use = blacken_child, .reading = GYRE_READ_LIVE };
 	struct gyre__far *far = &c->far;
 	unsigned n;
 
 	if (far->black_head < far->black.count) {
-		follow_some(&f, &far->black, &far->black_head);
+		follow_some(c, &far->black, &far->black_head, GYRE_READ_LIVE, blacken_child);
 		return;
 	}
 	far->black.count = far->black_head = 0;
 	for (n = 0; n < SLICE && far->head < far->visited.count; n++) {
-		void *object = far->visited.items[far->head++];
+		void *object = far->visited.items[far->head];
 		uint64_t *word = gyre__word_of(object);
 
-		if (far->head + DEPTH < far->visited.count)
-			__builtin_prefetch(gyre__word_of(far->visited.items[far->head + DEPTH]));
+		gyre__fetch_word(far->visited.items, far->head++, far->visited.count);
 		/* One that has stuck since it was visited has references that no count tells of. */
 		if (gyre__is_gray(*word) &&
 		    (gyre__crc(*word) > 0 || *word & GYRE_STUCK || GYRE_TWIN(scan_blackens_white)))
@@ -232,8 +192,7 @@ static void clear(struct gyre__collector *c)
 	for (i = 0; i < visited->count; i++) {
 		uint64_t *word = gyre__word_of(visited->items[i]);
 
-		if (i + DEPTH < visited->count)
-			__builtin_prefetch(gyre__word_of(visited->items[i + DEPTH]), 1);
+		gyre__fetch_word(visited->items, i, visited->count);
 		*word &= ~(GYRE_IN_TRACE | GYRE_TRACE);
 		/* A pass that was given up has proven nothing: its roots are candidates again. */
 		if (c->far.starved && i < c->far.roots && !(*word & GYRE_RELEASED))

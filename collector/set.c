@@ -11,7 +11,7 @@
  */
 #include <stdlib.h>
 
-#include "edge.h"
+#include "fetch.h"
 
 struct gathering {
 	struct gyre__collector *c;
@@ -86,16 +86,36 @@ static void abandon(struct gyre__collector *c, void *root, size_t from)
 	c->far.left++;
 }
 
+/* Goes on from member i. */
+static void gather_many(struct gathering *g, size_t i)
+{
+	struct gyre__fetching f = { .use = take_child, .arg = g };
+	struct gyre__vector *members = &g->c->members;
+
+	for (; i < members->count && !g->failed; i++) {
+		gyre__fetch_object(members->items, i, members->count);
+		gyre__each_edge(g->c, members->items[i], gyre__fetch, &f);
+		/* The queue may still hold what would make the list longer. */
+		if (i + 1 == members->count)
+			gyre__fetch_rest(&f);
+	}
+	gyre__fetch_rest(&f);
+}
+
 size_t gyre__set_gather(struct gyre__collector *c, void *root, uint64_t in_trace)
 {
 	struct gathering g = { c, in_trace, 0, false };
 	size_t from = c->members.count, i;
 
 	take(&g, root, gyre__word_of(root));
-	for (i = from; i < c->members.count && !g.failed; i++)
+	for (i = from; i < c->members.count && i < from + GYRE_FETCH_LEAST && !g.failed; i++)
 		gyre__each_edge(c, c->members.items[i], take_child, &g);
-	for (i = from; i < c->members.count; i++)
+	if (i < c->members.count)
+		gather_many(&g, i);
+	for (i = from; i < c->members.count; i++) {
+		gyre__fetch_word(c->members.items, i, c->members.count);
 		*gyre__word_of(c->members.items[i]) &= ~GYRE_TRACE;
+	}
 	if (g.failed || !add_set(c, from, g.special)) {
 		abandon(c, root, from);
 		return 0;
@@ -181,12 +201,15 @@ bool gyre__set_close_over(struct gyre__collector *c, void *root)
 
 void gyre__set_prepare(struct gyre__collector *c, struct gyre__set *set)
 {
+	struct gyre__fetching f = { .use = subtract };
 	void **members = c->members.items + set->from;
+	bool few = set->count <= GYRE_FETCH_LEAST;
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
+		gyre__fetch_word(members, i, set->count);
 		/* It may have got a weak cell since the set was found, and not be held any more. */
 		set->special |= gyre__special(gyre__locator_of(members[i]));
 		/* One that died by its count has given its references up. It is not ORANGE, so it
@@ -195,13 +218,19 @@ void gyre__set_prepare(struct gyre__collector *c, struct gyre__set *set)
 			*word = gyre__crc_from_rc(*word & ~GYRE_TRACE) | GYRE_RED | GYRE_ORANGE;
 	}
 	for (i = 0; i < set->count; i++) {
-		if (i + 8 < set->count)
-			__builtin_prefetch(members[i + 8]);
-		if (!(*gyre__word_of(members[i]) & GYRE_RELEASED))
+		gyre__fetch_object(members, i, set->count);
+		if (*gyre__word_of(members[i]) & GYRE_RELEASED)
+			continue;
+		if (few)
 			gyre__each_edge(c, members[i], subtract, NULL);
+		else
+			gyre__each_edge(c, members[i], gyre__fetch, &f);
 	}
-	for (i = 0; i < set->count; i++)
+	gyre__fetch_rest(&f);
+	for (i = 0; i < set->count; i++) {
+		gyre__fetch_word(members, i, set->count);
 		*gyre__word_of(members[i]) &= ~GYRE_TRACE;
+	}
 }
 
 void gyre__sets_prepare(struct gyre__collector *c)

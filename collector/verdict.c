@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "edge.h"
+#include "fetch.h"
 #include "twin.h"
 
 /* Room for sets that is kept when there are none. */
@@ -27,12 +27,14 @@ enum verdict { DEAD, TOUCHED, HELD, WAITS, REVIVED };
 /* Puts a set to both tests, and leaves its members RED for what follows from the verdict. */
 static enum verdict examine(struct gyre__collector *c, const struct gyre__set *set)
 {
+	void **members = c->members.items + set->from;
 	uint64_t orange = GYRE_ORANGE, held = 0;
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
-		uint64_t *word = gyre__word_of(c->members.items[set->from + i]);
+		uint64_t *word = gyre__word_of(members[i]);
 
+		gyre__fetch_word(members, i, set->count);
 		orange &= *word;
 		held |= gyre__crc(*word);
 		*word = (*word & ~GYRE_TRACE) | GYRE_RED;
@@ -63,21 +65,27 @@ static void give_up(void *collector, void *child)
 
 static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 {
+	struct gyre__fetching f = { .use = give_up, .arg = c };
 	void **members = c->members.items + set->from;
 	uint64_t candidates = gyre__counter_get(&c->heap->counted.candidates);
+	bool few = set->count <= GYRE_FETCH_LEAST;
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
-		if (i + 8 < set->count)
-			__builtin_prefetch(members[i + 8]);
-		gyre__each_reference(c, members[i], give_up, c);
+		gyre__fetch_object(members, i, set->count);
+		if (few)
+			gyre__each_reference(c, members[i], give_up, c);
+		else
+			gyre__each_reference(c, members[i], gyre__fetch, &f);
 	}
+	gyre__fetch_rest(&f);
 	/* What waited for its weak cells held others that long. */
 	if (set->special != 0 && gyre__counter_get(&c->heap->counted.candidates) != candidates)
 		c->untraced = true;
 	for (i = 0; i < set->count; i++) {
 		uint64_t *word = gyre__word_of(members[i]);
 
+		gyre__fetch_word(members, i, set->count);
 		/* One that the list of young candidates still names is freed by that list. */
 		*word = (*word & (GYRE_LISTED | GYRE_BORN) & ~GYRE_IN_SET) | GYRE_RELEASED;
 		if (!(*word & GYRE_LISTED))
