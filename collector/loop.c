@@ -109,6 +109,9 @@ void gyre__cycle(struct gyre__collector *c)
 	cpu = gyre__cpu_ns();
 	gyre__pace_adapt(c, cpu - gyre__counter_get(&counted->collector_ns) - far_cpu);
 	gyre__counter_set(&counted->collector_ns, cpu);
+	gyre__counter_set(&counted->candidates_waiting, c->far.left);
+	gyre__counter_set(&counted->interval_ns, c->pace.interval_ns);
+	gyre__counter_set(&counted->surviving_bytes, gyre__surviving_bytes(c));
 }
 
 /* Goes on until all that was found is judged, and all that was owed to it is done; or there is no
@@ -175,6 +178,7 @@ static void serve_collects(struct gyre__collector *c)
 	if (asked == r->collects_done)
 		return;
 	status = gyre__collect_fully(c);
+	gyre__counter_add(&c->heap->counted.full_collects, 1);
 	gyre__lock_take(&r->lock);
 	r->collects_done = asked;
 	r->collect_status = status;

@@ -257,6 +257,7 @@ void gyre__near_pass(struct gyre__collector *c)
 	struct gyre__vector swap = c->aged;
 	size_t open, i, next = 0;
 
+	gyre__counter_add(&c->heap->counted.near_passes, c->aged.count > 0);
 	while (next < c->aged.count) {
 		open = mark_batch(c, &next);
 		if (gyre__vector_reserve(&c->stack, c->visited.count)) {

@@ -34,8 +34,11 @@ static void vacate(struct gyre__collector *c, struct gyre__slab *slab, void *obj
 /* The slab has count more cells that were freed. */
 static void count_freed(struct gyre__collector *c, struct gyre__slab *slab, uint32_t count)
 {
+	uint64_t bytes = count * gyre__cell_bytes(slab);
+
 	gyre__counter_add(&c->heap->counted.objects_reclaimed, count);
-	gyre__counter_add(&c->heap->counted.bytes_reclaimed, count * gyre__cell_bytes(slab));
+	gyre__counter_add(&c->heap->counted.bytes_reclaimed, bytes);
+	gyre__type_reclaimed(slab->type, count, bytes);
 	slab->freed_count += count;
 	if (slab->is_touched)
 		return;

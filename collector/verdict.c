@@ -76,8 +76,11 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	if (set->special != 0 && gyre__counter_get(&c->heap->counted.candidates) != candidates)
 		c->untraced = true;
 	for (i = 0; i < set->count; i++) {
-		uint64_t *word = gyre__word_of(members[i]);
+		const struct gyre__locator *locator = gyre__locator_of(members[i]);
+		uint64_t *word = gyre__word_at(locator, members[i]);
 
+		if (!set->by_count)
+			gyre__counter_add(&locator->type->counted->by_cycle, 1);
 		/* One that the list of young candidates still names is freed by that list. */
 		*word = (*word & (GYRE_LISTED | GYRE_BORN) & ~GYRE_IN_SET) | GYRE_RELEASED;
 		if (!(*word & GYRE_LISTED))
