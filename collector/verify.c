@@ -213,7 +213,7 @@ static void each_batch(struct verifier *v, const struct gyre__batch *batch,
 			visit(v, batch->objects[i]);
 }
 
-/* Calls visit for what is pinned for finalizers that wait or run. */
+/* Calls visit for what is pinned for finalizers that wait or run, or by threads that look. */
 static void each_pinned(struct verifier *v, void (*visit)(void *arg, void *object))
 {
 	struct gyre__ends *ends = &v->c->heap->ends;
@@ -221,6 +221,7 @@ static void each_pinned(struct verifier *v, void (*visit)(void *arg, void *objec
 	gyre__lock_take(&ends->lock);
 	each_batch(v, ends->first, visit);
 	each_batch(v, ends->active, visit);
+	each_batch(v, ends->visited, visit);
 	gyre__lock_drop(&ends->lock);
 }
 

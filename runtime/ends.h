@@ -59,6 +59,7 @@ struct gyre__ends {
 	struct gyre__event changed; /* a batch was queued, or no batch waits or runs any more */
 	struct gyre__batch *first, **last; /* the queue */
 	struct gyre__batch *active;
+	struct gyre__batch *visited; /* objects that a thread looks at: nothing to be called */
 	uint64_t next_id;
 	struct gyre__vector rearmed; /* objects whose finalizers are to run again */
 	/* Objects of acyclic types that got the first attachment in their slab. */
@@ -85,6 +86,16 @@ struct gyre__batch *gyre__batch_make(size_t count);
 void gyre__batch_queue(struct gyre_heap *heap, struct gyre__batch *batch);
 /* What m was running when its thread ended goes to whoever comes next. */
 void gyre__batch_leave(struct gyre_mutator *m);
+
+/* Puts a batch of pinned objects that a thread looks at into its list. Lock held. */
+void gyre__visit_begin(struct gyre__ends *ends, struct gyre__batch *batch);
+/* Its objects are unpinned by m's journal, in order, up to number count. Between two of them m may
+ * reach a safe point, after the last one it does not. */
+void gyre__unpin_up_to(struct gyre_mutator *m, struct gyre__batch *batch, size_t count);
+/* Takes such a batch, which is unpinned, out of its list; it is empty again. */
+void gyre__visit_end(struct gyre_mutator *m, struct gyre__batch *batch);
+/* m's thread has ended while it looked at objects: they are unpinned. */
+void gyre__visits_leave(struct gyre_mutator *m);
 
 bool gyre__batch_waits(struct gyre__ends *ends);
 /* Runs the oldest batch that waits; false if none does. */

@@ -62,6 +62,8 @@
 	  "a newborn with a finalizer is freed like any other")                                    \
 	X(special_not_suspected, GYRE_IN_TAGGED,                                                   \
 	  "a newborn with a finalizer that only garbage reaches is no candidate")                  \
+	X(census_takes_members, GYRE_IN_RECYCLER,                                                  \
+	  "a census pins members of candidate sets, and the verdict is not told")                  \
 	X(open_blackens, GYRE_IN_TAGGED, "a trial follows slots that the open epoch has written")  \
 	X(remains_at_once, GYRE_IN_TAGGED,                                                         \
 	  "what remains of a refused set is judged again in the same processing")                  \

@@ -386,6 +386,7 @@ static const struct {
 	{ GYRE_TWIN_unpinned_early, 1, &sim_scenario_final_writes },
 	{ GYRE_TWIN_newborn_final_forgotten, 1, &sim_scenario_final_newborns },
 	{ GYRE_TWIN_special_not_suspected, 1, &sim_scenario_final_newborns },
+	{ GYRE_TWIN_census_takes_members, 0, &sim_scenario_census },
 	{ GYRE_TWIN_open_blackens, 1, &sim_scenario_weak_blackened },
 	{ GYRE_TWIN_remains_at_once, 1, &sim_scenario_weak_taken },
 	{ GYRE_TWIN_let_go_at_once, 0, &sim_scenario_weak_leader },

@@ -223,6 +223,7 @@ static void mark(void)
 			continue;
 		reach_batches(sim.heaps[i]->ends.first);
 		reach_batches(sim.heaps[i]->ends.active);
+		reach_batches(sim.heaps[i]->ends.visited);
 	}
 	follow();
 }
