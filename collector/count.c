@@ -55,7 +55,8 @@ void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	void *item = (void *)((uintptr_t)object | !(*word & GYRE_PROVEN));
 
-	if (*word & GYRE_PURPLE)
+	/* All that is exempt becomes a candidate when it is so no more. */
+	if (*word & (GYRE_PURPLE | GYRE_EXEMPT))
 		return;
 	*word |= GYRE_PURPLE;
 	gyre__counter_add(&c->heap->counted.candidates, 1);

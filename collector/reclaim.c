@@ -65,6 +65,8 @@ void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
 	if (__builtin_expect(gyre__special(gyre__locator_of(object)) & GYRE_SPECIAL_ATTACHED, 0))
 		forget_attachment(object);
+	if (__builtin_expect(*word & GYRE_EXEMPT, 0))
+		gyre__counter_add(&c->heap->counted.exempt, (uint64_t)-1);
 	vacate(c, slab, object);
 	*word = 0;
 	gyre__bits_set(gyre__freed(slab), cell, cell + 1);

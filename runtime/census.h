@@ -30,6 +30,15 @@ struct gyre__census {
 /* An errand: fills the batch from the cursor on. */
 gyre__errand_fn gyre__census_take;
 
+/* A walk that makes objects exempt, or ordinary again. */
+struct gyre__exempting {
+	struct gyre__cursor cursor;
+	bool exempt; /* what they are to be */
+	bool begun, ended;
+};
+/* An errand: goes on from the cursor. */
+gyre__errand_fn gyre__exempt_some;
+
 struct gyre__count_asked {
 	const void *object;
 	uint64_t count;

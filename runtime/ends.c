@@ -85,6 +85,12 @@ void gyre__ends_destroy(struct gyre_heap *heap)
 		ends->first = batch->next;
 		batch_free(batch);
 	}
+	while (ends->kept != NULL) {
+		struct gyre__kept *kept = ends->kept;
+
+		ends->kept = kept->next;
+		free(kept);
+	}
 	gyre__slabs_each(heap, free_notices_of, NULL);
 	gyre__vector_destroy(&ends->rearmed);
 	gyre__vector_destroy(&ends->attached);
@@ -297,12 +303,13 @@ void gyre__visit_end(struct gyre_mutator *m, struct gyre__batch *batch)
 
 void gyre__visits_leave(struct gyre_mutator *m)
 {
+	gyre__kept_leave(m);
 	while (m->visiting != NULL) {
 		struct gyre__batch *batch = m->visiting; /* rare: thread ends in a visit */
 
 		gyre__unpin_up_to(m, batch, batch->count);
-		gyre__visit_end(m, batch);
 		m->visiting = batch->outer;
+		gyre__visit_end(m, batch);
 		free(batch);
 	}
 }

@@ -142,7 +142,8 @@ enum gyre_status gyre_detach(struct gyre_mutator *m)
 		return GYRE_INVALID;
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
-	if (m->head.keeps != NULL || m->batch != NULL || m->visiting != NULL)
+	if (m->head.keeps != NULL || m->batch != NULL || m->visiting != NULL ||
+	    m->kept != NULL)
 		return GYRE_BUSY;
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		gyre_unpark(m);

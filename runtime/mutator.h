@@ -127,6 +127,7 @@ struct gyre_mutator {
 	bool internal;             /* gyre's own: for the host it does not count as attached */
 	struct gyre__batch *batch; /* that it runs, the innermost */
 	struct gyre__batch *visiting; /* whose objects it looks at, the innermost */
+	struct gyre__kept *kept;      /* the dead cycle that it looks at, the innermost */
 	_Atomic(uint64_t) running_since; /* ns; 0: no finalizer or callback runs */
 	_Atomic(const char *) running;   /* the name of its type, or what it is */
 };
