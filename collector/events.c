@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * events.c: telling the host that a pass or a full collection begins or ends. Collector thread. With
- * nobody to be told it is one look at a word.
+ * events.c: telling the host that a pass or a full collection begins or ends. Collector thread.
+ * With nobody to be told it is one look at a word.
  *
  * Invariant: an end is told after its beginning was, or would have been, and once.
  */

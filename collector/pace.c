@@ -41,7 +41,8 @@ bool gyre__boundary_due(struct gyre__collector *c)
 	uint64_t volume = atomic_load_explicit(&c->heap->pressure.volume, memory_order_relaxed);
 	bool due;
 
-	if (volume >= gyre__threshold(c->heap, epoch_bytes) || gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
+	if (volume >= gyre__threshold(c->heap, epoch_bytes) ||
+	    gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
 		return true;
 	gyre__lock_take(&c->requests.lock);
 	due = asked(&c->requests) && !c->thorough;

@@ -82,7 +82,8 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 		if (!set->by_count)
 			gyre__counter_add(&locator->type->counted->by_cycle, 1);
 		/* One that the list of young candidates still names is freed by that list. */
-		*word = (*word & (GYRE_LISTED | GYRE_BORN | GYRE_EXEMPT) & ~GYRE_IN_SET) | GYRE_RELEASED;
+		*word &= (GYRE_LISTED | GYRE_BORN | GYRE_EXEMPT) & ~GYRE_IN_SET;
+		*word |= GYRE_RELEASED;
 		if (!(*word & GYRE_LISTED))
 			gyre__free_cell(c, members[i], word);
 	}

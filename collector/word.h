@@ -110,8 +110,8 @@ static inline bool gyre__is_newborn(uint64_t word)
 
 /*
  * Whether trial deletion may look into an object. Not before its birth is over, not when it is
- * dead, stuck, judged already or exempt; and never an acyclic one. What is left out counts as an outside
- * reference, which errs towards life.
+ * dead, stuck, judged already or exempt; and never an acyclic one. What is left out counts as an
+ * outside reference, which errs towards life.
  */
 static inline bool gyre__traceable(uint64_t word, const struct gyre__locator *locator)
 {

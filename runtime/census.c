@@ -17,7 +17,7 @@
 
 /* What m holds is looked at, from the first on; false: no more is wanted. */
 static bool visit_batch(struct gyre_mutator *m, struct gyre__batch *batch,
-		       gyre_visit_object_fn visit, void *arg)
+			gyre_visit_object_fn visit, void *arg)
 {
 	bool more = true;
 	size_t i;

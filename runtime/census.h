@@ -4,8 +4,8 @@
  * makes the census and leaves it to the collector by an errand; while the errand lasts, it is the
  * collector's, otherwise the thread's.
  *
- * Invariant: what the collector puts into the batch is pinned, and the batch is in the list `visited`
- * of the heap's ends, until the thread has unpinned it.
+ * Invariant: what the collector puts into the batch is pinned, and the batch is in the list
+ * `visited` of the heap's ends, until the thread has unpinned it.
  */
 #ifndef GYRE_CENSUS_H
 #define GYRE_CENSUS_H

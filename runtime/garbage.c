@@ -2,9 +2,9 @@
 /*
  * garbage.c: dead cycles that the collector has kept: visiting and dropping them. Mutators.
  *
- * Invariants: a kept cycle is in the list, its members pinned; or it was dropped, and then its batch
- * is among the visited ones of the thread that dropped it until it has unpinned the last of them.
- * Who visits a cycle has marked it, so nobody else takes it out of the list.
+ * Invariants: a kept cycle is in the list, its members pinned; or it was dropped, and then its
+ * batch is among the visited ones of the thread that dropped it until it has unpinned the last of
+ * them. Who visits a cycle has marked it, so nobody else takes it out of the list.
  */
 #include <gyre/inspect.h>
 #include <stdlib.h>

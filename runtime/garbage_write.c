@@ -34,8 +34,8 @@ static bool find(void *arg, struct gyre_mutator *m, void *object)
 {
 	struct finding *finding = arg;
 	struct numbered key = { object, 0 };
-	const struct numbered *found = bsearch(&key, finding->table, finding->count, sizeof(key),
-					       by_address);
+	const struct numbered *found =
+		bsearch(&key, finding->table, finding->count, sizeof(key), by_address);
 
 	(void)m;
 	if (found != NULL)

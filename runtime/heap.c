@@ -93,7 +93,8 @@ static bool init_locks(struct gyre_heap *heap)
 	return gyre__lock_init(&heap->registry.lock) &&
 	       gyre__event_init(&heap->registry.released) &&
 	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
-	       gyre__lock_init(&heap->watchers.lock) && gyre__lock_init(&heap->roots_lock) && gyre__lock_init(&heap->fork_lock) &&
+	       gyre__lock_init(&heap->watchers.lock) && gyre__lock_init(&heap->roots_lock) &&
+	       gyre__lock_init(&heap->fork_lock) &&
 	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks) &&
 	       gyre__ends_init(heap);
 }

@@ -41,8 +41,8 @@ struct gyre__pressure {
 	_Atomic(uint32_t) lag;        /* of the far pass: 1000 calls for the full delay */
 };
 
-/* Options that are changed while the heap is open, by gyre_thresholds_set. All accesses are relaxed:
- * each is a figure by itself. */
+/* Options that are changed while the heap is open, by gyre_thresholds_set. All accesses are
+ * relaxed: each is a figure by itself. */
 struct gyre__thresholds {
 	_Atomic(size_t) epoch_bytes;
 	_Atomic(uint64_t) epoch_ns, delay_ns;

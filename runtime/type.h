@@ -3,8 +3,8 @@
  * type.h: a registered type, as the collector and the allocator read it.
  *
  * A type is written once, by gyre_type_register, and then read by everyone without a lock; only the
- * lists of partial slabs in its classes change, under the slabs' lock, `once`, under the registry's,
- * and `counted`, which is the collector's. It lives as long as its heap.
+ * lists of partial slabs in its classes change, under the slabs' lock, `once`, under the registry's
+ * lock, and `counted`, which is the collector's. It lives as long as its heap.
  */
 #ifndef GYRE_RUNTIME_TYPE_H
 #define GYRE_RUNTIME_TYPE_H

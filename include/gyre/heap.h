@@ -34,7 +34,8 @@ enum gyre_heap_flags {
 	/* gyre_heap_close first runs the finalizers of all objects that are still there, and the
 	 * callbacks that were registered with GYRE_NOTICE_AT_CLOSE. */
 	GYRE_CLOSE_FINALIZES = 2,
-	/* gyre_heap_close logs how many objects of each type were still there. */
+	/* gyre_heap_close logs how many objects of each type were still there, most bytes first,
+	 * and how many of them save-all has kept. */
 	GYRE_CLOSE_REPORTS = 4,
 };
 
@@ -139,8 +140,9 @@ struct gyre_collect_info {
 typedef void (*gyre_collect_fn)(void *arg, const struct gyre_collect_info *info);
 
 /*
- * Has fn called whenever one of them begins and ends; *id is for gyre_off_collect, after which it is
- * not called any more, nor still running. An end may come without its beginning, if that was before.
+ * Has fn called whenever one of them begins and ends; *id is for gyre_off_collect, after which it
+ * is not called any more, nor still running. An end may come without its beginning, if that was
+ * before.
  * Any thread but the collector's, no lock held that fn takes; not safe points. GYRE_NO_MEMORY,
  * GYRE_INVALID (of gyre_off_collect: there is none with that id), GYRE_FROZEN.
  */

@@ -81,7 +81,7 @@ struct gyre_stats {
 	/* Of the collector's control and of inspection: inspect.h. */
 	uint64_t near_passes;        /* with a candidate in hand */
 	uint64_t full_collects;      /* gyre_collect, counted once for all who waited for it */
-	uint64_t candidates_waiting; /* found suspicious since the last far pass began: left to it */
+	uint64_t candidates_waiting; /* left to the far pass since it last began */
 	uint64_t interval_ns;        /* longest time to the next boundary while there is work */
 	uint64_t surviving_bytes;    /* what a far pass is due by; a lower bound */
 	uint64_t types;              /* registered, gyre's own among them */

@@ -82,7 +82,7 @@ static void large_heaps_are_walked(void **state)
 		expect_ok(gyre_init(w->m, &row->items[i], b));
 	}
 	row = refs_new(w, w->m, (size_t)5 << 20);
-	expect_ok(gyre_init(w->m, &((struct refs *)gyre_load(&root.slot))->items[0], row));
+	expect_ok(gyre_store(w->m, &((struct refs *)gyre_load(&root.slot))->items[0], row));
 	expect_ok(gyre_census(w->m, NULL, see, &seen));
 	expect_equal(seen.count, 5001);
 	expect_ok(gyre_root_drop(w->m, &root));
@@ -366,7 +366,8 @@ static void others_go_on_meanwhile(void **state)
 	expect_ok(gyre_unpark(w->m));
 	while (rounds-- > 0) {
 		struct seen seen = { .w = w, .then = swap_neighbour }, held = { .w = w };
-		struct node *n = gyre_load(&((struct refs *)gyre_load(&busy.shared.slot))->items[9]);
+		struct node *n =
+			gyre_load(&((struct refs *)gyre_load(&busy.shared.slot))->items[9]);
 
 		expect_ok(gyre_census(w->m, w->node, see, &seen));
 		for (size_t i = 1; i <= KEPT; i++)
@@ -388,16 +389,11 @@ static void others_go_on_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		world_test(each_object_is_visited_once),
-		world_test(large_heaps_are_walked),
-		world_test(a_visitor_may_stop),
-		world_test(a_visit_may_collect_and_store),
-		world_test(censuses_may_be_nested),
-		world_test(who_refers_to_what),
-		world_test(callbacks_name_slots),
-		world_test(misuse_is_refused),
-		world_test(a_thread_may_end_in_a_visit),
-		cmocka_unit_test(others_go_on_meanwhile),
+		world_test(each_object_is_visited_once), world_test(large_heaps_are_walked),
+		world_test(a_visitor_may_stop),          world_test(a_visit_may_collect_and_store),
+		world_test(censuses_may_be_nested),      world_test(who_refers_to_what),
+		world_test(callbacks_name_slots),        world_test(misuse_is_refused),
+		world_test(a_thread_may_end_in_a_visit), cmocka_unit_test(others_go_on_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_control.c: switching the collection of cycles off, changing thresholds, exempt objects, being
- * told of collections; and figures by type.
+ * test_control.c: switching the collection of cycles off, changing thresholds, exempt objects,
+ * being told of collections; and figures by type.
  */
 #include "support.h"
 

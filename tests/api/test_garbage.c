@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_garbage.c: dead cycles that are kept: what they are, visiting, writing and dropping them, with
- * weak cells and finalizers, from threads that end, and with others at full speed.
+ * test_garbage.c: dead cycles that are kept: what they are, visiting, writing and dropping them,
+ * with weak cells and finalizers, from threads that end, and with others at full speed.
  */
 #include "support.h"
 
@@ -242,6 +242,34 @@ static void misuse_is_refused(void **state)
 	expect_ok(gyre_unpark(w->m));
 }
 
+/* Types by bytes, and what was kept. */
+static void a_heap_says_what_was_left(void **state)
+{
+	struct gyre_options options;
+	struct world *w;
+	struct gyre_root root;
+	struct support_log log;
+	int nodes, refs, kept;
+
+	(void)state;
+	gyre_options_init(&options);
+	options.flags = GYRE_CLOSE_REPORTS;
+	w = world_make(&options);
+	expect_ok(gyre_save_all(w->heap, true));
+	dead_ring(w, w->m);
+	world_collect(w->m);
+	expect_ok(gyre_root_init(w->m, &root, refs_new(w, w->m, 1000)));
+	expect_ok(gyre_detach(w->m));
+	expect_ok(gyre_heap_close(w->heap));
+	support_open--;
+	log = w->log;
+	nodes = support_log_find(&log, "closed with 2 objects of type struct node");
+	refs = support_log_find(&log, "closed with 1 objects of type struct refs");
+	kept = support_log_find(&log, "2 of them are garbage: members of 1 dead cycles");
+	expect(refs >= 0 && nodes > refs && kept > nodes);
+	free(w);
+}
+
 static struct {
 	struct world *w;
 	atomic_bool stop;
@@ -326,6 +354,7 @@ int main(void)
 		world_test(they_are_written),
 		world_test(what_is_kept_lives),
 		world_test(misuse_is_refused),
+		cmocka_unit_test(a_heap_says_what_was_left),
 		world_test(others_go_on_meanwhile),
 	};
 

@@ -92,7 +92,7 @@ static void arithmetic_stays_inside(void **state)
 static void links_come_back(void **state)
 {
 	(void)state;
-	for (unsigned bit = 3; bit < 53; bit++) {
+	for (unsigned bit = 3; bit < 52; bit++) {
 		uint64_t one = (uint64_t)1 << bit;
 		uint64_t addresses[] = { one, one - 8, one | 8, one | (one - 8) };
 
