@@ -5,9 +5,9 @@
  *
  * A cycle of its own comes first, so that all that its caller did is in the view, and few slots
  * have been written since. Then the slabs are walked in order, each object's slots read as the
- * counts have them, and nothing is looked up: what can wait is done by the caller on its own
- * thread. What mutators allocate meanwhile calls for no back-pressure, as nothing is behind but
- * this.
+ * counts have them. Slots that the open epoch has written are looked up when all else is done: the
+ * sooner the walk ends, the fewer there are. What can wait is left to the caller on its own thread.
+ * What mutators allocate meanwhile calls for no back-pressure, as nothing is behind but this.
  *
  * Invariants: no count, no flag and no slot is changed. In the engine tagged, an object's count is
  * the number of its references in the capture: from objects, frames, snoops, roots as they were at
@@ -22,8 +22,13 @@
 #include "edge.h"
 #include "ends.h"
 #include "engine.h"
+#include "platform/memory.h"
 #include "platform/wait.h"
 #include "pressure.h"
+
+/* Targets between the fetch of where one is looked up and its use. */
+#define AHEAD 24
+#define PARDON_EACH 4096 /* targets */
 
 struct walk {
 	struct gyre__collector *c;
@@ -102,7 +107,7 @@ static void copy_references(struct walk *walk, const void *object)
 		if (cell != NULL && *gyre__word_of(cell) & GYRE_BORN)
 			add_target(walk->capture, cell);
 	}
-	gyre__each_reference(walk->c, object, add_target, walk->capture);
+	gyre__each_read(walk->c, object, GYRE_READ_LATER, add_target, walk->capture);
 }
 
 static void copy_object(struct walk *walk, const void *object, uint64_t word)
@@ -174,6 +179,40 @@ static bool copy_slab(struct gyre__slab *slab, void *arg)
 		capture->bitmaps.count = slabs[capture->slabs_count].bitmap;
 	gyre__pressure_pardon(walk->c->heap);
 	return !capture->starved;
+}
+
+/* One that held nothing becomes 0. */
+static void look_up_open(struct walk *walk)
+{
+	uintptr_t *targets = (uintptr_t *)walk->capture->targets.items;
+	size_t count = walk->capture->targets.count, i;
+
+	for (i = 0; i < count; i++) {
+		if (i + AHEAD < count && targets[i + AHEAD] & GYRE_LATER)
+			gyre__view_prefetch(walk->c,
+					    (const gyre_ref *)(targets[i + AHEAD] - GYRE_LATER));
+		if (targets[i] & GYRE_LATER)
+			targets[i] = (uintptr_t)gyre__view_look_up(
+				walk->c, (const gyre_ref *)(targets[i] - GYRE_LATER));
+		if (i % PARDON_EACH == 0)
+			gyre__pressure_pardon(walk->c->heap);
+	}
+}
+
+/* Room for what is likely, in large pages: most of the time would go into getting small ones. */
+static void make_room(struct walk *walk)
+{
+	const struct gyre__collector_counters *counted = &walk->c->heap->counted;
+	struct gyre__vector *objects = &walk->capture->objects, *targets = &walk->capture->targets;
+	size_t live = (size_t)(gyre__counter_get(&counted->objects_allocated) -
+			       gyre__counter_get(&counted->objects_reclaimed));
+
+	if (!gyre__vector_reserve(objects, live) || !gyre__vector_reserve(targets, 2 * live)) {
+		walk->capture->starved = true;
+		return;
+	}
+	gyre__favour_huge(objects->items, objects->room * sizeof(*objects->items));
+	gyre__favour_huge(targets->items, targets->room * sizeof(*targets->items));
 }
 
 /* The number of a name that is m's. */
@@ -272,7 +311,11 @@ static void capture_heap(struct gyre__collector *c, void *arg)
 	copy_owed(&walk);
 	copy_roots(&walk);
 	copy_pins(&walk);
-	gyre__slabs_each(c->heap, copy_slab, &walk);
+	make_room(&walk);
+	if (!walk.capture->starved)
+		gyre__slabs_each(c->heap, copy_slab, &walk);
+	if (!walk.capture->starved)
+		look_up_open(&walk);
 	walk.capture->took_ns = gyre__now_ns() - start;
 }
 

@@ -62,7 +62,7 @@ struct gyre__capture {
 	size_t slabs_count, slabs_room;
 	struct gyre__vector bitmaps; /* words */
 	struct gyre__vector objects; /* a word each */
-	struct gyre__vector targets; /* references that are not NULL, in the order of the objects */
+	struct gyre__vector targets; /* references, in the order of the objects; some may be 0 */
 	struct gyre__vector sites;   /* pairs: number of the object, site; where they are known */
 	struct gyre__captured *held;
 	size_t held_count, held_room;
