@@ -160,6 +160,17 @@ static void add_held(struct builder *b, const struct gyre__captured *held)
 	}
 }
 
+static int by_node(const void *left, const void *right)
+{
+	const struct gyre__graph_root *a = left, *b = right;
+
+	if (a->node != b->node)
+		return a->node < b->node ? -1 : 1;
+	if (a->holder != b->holder)
+		return a->holder < b->holder ? -1 : 1;
+	return (a->address > b->address) - (a->address < b->address);
+}
+
 static void add_roots(struct builder *b)
 {
 	const struct gyre__capture *capture = b->capture;
@@ -171,6 +182,8 @@ static void add_roots(struct builder *b)
 	for (node = 0; node < b->graph->nodes; node++)
 		if (unexplained(b, node))
 			add_root(b, node, GYRE_HOLDER_OTHER, UINT32_MAX, 0);
+	if (b->graph->roots_count > 0)
+		qsort(b->graph->roots, b->graph->roots_count, sizeof(*b->graph->roots), by_node);
 }
 
 static void add_sites(struct builder *b)
@@ -247,6 +260,21 @@ static bool make_room(struct builder *b)
 	return graph->type != NULL && graph->bytes != NULL && graph->address != NULL &&
 	       graph->counts != NULL && graph->first != NULL && graph->to != NULL &&
 	       graph->type_names != NULL && b->explained != NULL;
+}
+
+size_t gyre__first_root(const struct gyre__graph *graph, uint32_t node)
+{
+	size_t from = 0, to = graph->roots_count;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (graph->roots[middle].node < node)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
 }
 
 enum gyre_status gyre__graph_build(const struct gyre__capture *capture,

@@ -3,7 +3,8 @@
  * build.h: from a capture, whose references are addresses, to an object graph. On the thread that
  * asked for it.
  *
- * Invariant: the nodes of the graph are the objects of the capture, with their numbers.
+ * Invariant: the nodes of the graph are the objects of the capture, with their numbers; its roots
+ * are in the order of their nodes.
  */
 #ifndef GYRE_INSPECT_BUILD_H
 #define GYRE_INSPECT_BUILD_H
@@ -28,5 +29,8 @@ uint32_t gyre__places_find(struct gyre__places *places, uintptr_t address);
 /* Makes the graph. GYRE_NO_MEMORY, GYRE_LIMIT: there is none. */
 enum gyre_status gyre__graph_build(const struct gyre__capture *capture,
 				   struct gyre__places *places, struct gyre__graph *graph);
+
+/* The index of the first root of node, or of one after it: where one of node's would be. */
+size_t gyre__first_root(const struct gyre__graph *graph, uint32_t node);
 
 #endif

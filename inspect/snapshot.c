@@ -217,10 +217,11 @@ enum gyre_status gyre_snapshot_holders(const struct gyre_snapshot *snapshot, uin
 	if (snapshot == NULL || visit == NULL ||
 	    (node >= snapshot->graph.nodes && node != GYRE_NO_NODE))
 		return GYRE_INVALID;
-	for (i = 0; i < snapshot->graph.roots_count; i++) {
+	i = node == GYRE_NO_NODE ? 0 : gyre__first_root(&snapshot->graph, node);
+	for (; i < snapshot->graph.roots_count; i++) {
 		struct gyre_snapshot_holder holder = gyre__snapshot_holder(snapshot, i);
 
-		if ((node == GYRE_NO_NODE || holder.node == node) && !visit(arg, &holder))
+		if ((node != GYRE_NO_NODE && holder.node != node) || !visit(arg, &holder))
 			break;
 	}
 	return GYRE_OK;
