@@ -303,7 +303,5 @@ enum gyre_status gyre__graph_build(const struct gyre__capture *capture,
 	starved = b->starved;
 	free(b->explained);
 	free(b);
-	if (starved)
-		gyre__graph_destroy(graph);
 	return starved ? GYRE_NO_MEMORY : GYRE_OK;
 }
