@@ -25,6 +25,7 @@
 #include "platform/memory.h"
 #include "platform/wait.h"
 #include "pressure.h"
+#include "twin.h"
 
 /* Targets between the fetch of where one is looked up and its use. */
 #define AHEAD 24
@@ -293,7 +294,7 @@ static void copy_owed(struct walk *walk)
 
 	for (chunk = walk->c->journal_before; chunk != NULL; chunk = chunk->next)
 		for (i = 0; i < chunk->count; i++)
-			if (chunk->entries[i] & GYRE_DECREMENT)
+			if (chunk->entries[i] & GYRE_DECREMENT && !GYRE_TWIN(owed_held))
 				hold(walk->capture,
 				     (const void *)(chunk->entries[i] & ~GYRE_DECREMENT),
 				     GYRE_CAPTURED_OWED, NULL, UINT32_MAX);

@@ -52,6 +52,8 @@ static inline bool gyre__read_now(struct gyre__collector *c, const gyre_ref *slo
 		if ((word & GYRE_TAG_MASK) == c->tagged.open) {
 			if (reading != GYRE_READ_LATER)
 				return false;
+			if (GYRE_TWIN(captured_now))
+				break;
 			*value = (void *)((uintptr_t)slot | GYRE_LATER);
 			return true;
 		}
