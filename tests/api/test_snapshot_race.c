@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_snapshot_race.c: snapshots while threads do their worst: store, allocate, park, leave, come
- * back, and end without leaving. In the engine tagged a snapshot shows each thread as it was between
- * two of its safe points, so what a thread leaves in order at each of them is so in each snapshot;
- * and each count is made up of what is there.
+ * back, and end without leaving. In the engine tagged a snapshot shows each thread as it was
+ * between two of its safe points, so what a thread leaves in order at each of them is so in each
+ * snapshot; and each count is made up of what is there.
  */
 #include <sched.h>
 
@@ -259,7 +259,7 @@ static void check_worker(struct gyre_snapshot *s, const struct worker *k)
 	expect_equal(twins[0].nodes[0], twins[1].nodes[0]);
 }
 
-static bool same_name(void *arg, uint32_t node)
+static bool has_no_path(void *arg, uint32_t node)
 {
 	struct gyre_snapshot *s = arg;
 	struct gyre_snapshot_object o = { .size = sizeof(o) };
@@ -299,7 +299,7 @@ static void snapshots_are_whole(void **state)
 		expect_ok(gyre_park(w->m));
 		expect_ok(gyre_snapshot_total(s, &sum));
 		expect(sum.objects >= WORKERS * 4);
-		expect_ok(gyre_snapshot_unreachable(s, same_name, s));
+		expect_ok(gyre_snapshot_unreachable(s, has_no_path, s));
 		if (support_tagged()) {
 			check_counts(s, sum.objects);
 			for (int k = 0; k < WORKERS; k++)
