@@ -267,13 +267,12 @@ static void weak_cells_are_references(void **state)
 	n = NULL;
 }
 
-/* What was dropped is garbage in the snapshot, if it is still there, whatever its counts say. */
-static void garbage_is_unreachable(void **state)
+/* Drops a ring of three and takes a snapshot; whether the ring was still there. */
+static bool ring_is_garbage(struct world *w)
 {
-	struct world *w = *state;
-	struct node *kept = node_new(w, w->m, 1), *ring[3];
-	struct gyre_root roots[2];
 	struct gyre_snapshot *s;
+	struct node *ring[3];
+	struct gyre_root root;
 	unsigned garbage = 0;
 	uint64_t objects;
 
@@ -281,21 +280,35 @@ static void garbage_is_unreachable(void **state)
 		ring[i] = node_new(w, w->m, i);
 	for (size_t i = 0; i < 3; i++)
 		expect_ok(gyre_init(w->m, &ring[i]->left, ring[(i + 1) % 3]));
-	expect_ok(gyre_root_init(w->m, &roots[0], ring[0]));
-	expect_ok(gyre_root_init(w->m, &roots[1], kept));
+	expect_ok(gyre_root_init(w->m, &root, ring[0]));
 	expect_live(w->m, 4);
-	expect_ok(gyre_root_drop(w->m, &roots[0]));
+	expect_ok(gyre_root_drop(w->m, &root));
 	s = take(w->m);
-	expect_equal(total(s).reachable, 1);
 	objects = total(s).objects;
+	expect_equal(total(s).reachable, 1);
 	expect_ok(gyre_snapshot_unreachable(s, count_node, &garbage));
 	expect_equal(garbage, objects - 1);
-	/* Its last decrement comes an epoch late, so none of the ring can be gone yet. */
-	expect_equal(objects, 4);
-	expect_counted(s, ring[1], 1, 0);
-	expect_counted(s, ring[0], 1, 0);
+	if (objects > 1) {
+		expect_equal(objects, 4);
+		for (size_t i = 0; i < 3; i++)
+			expect_counted(s, ring[i], 1, 0);
+	}
 	gyre_snapshot_free(s);
-	expect_ok(gyre_root_drop(w->m, &roots[1]));
+	return objects > 1;
+}
+
+/* The last decrement of a root comes an epoch late: if no boundary comes between the drop and the
+ * call, the ring is in the snapshot, and nothing holds it, whatever its counts say. */
+static void garbage_is_unreachable(void **state)
+{
+	struct world *w = *state;
+	struct gyre_root root;
+	unsigned tries = 0;
+
+	expect_ok(gyre_root_init(w->m, &root, node_new(w, w->m, 1)));
+	while (!ring_is_garbage(w))
+		expect(++tries < 1000);
+	expect_ok(gyre_root_drop(w->m, &root));
 }
 
 struct found_cycles {
