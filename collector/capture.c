@@ -216,8 +216,8 @@ static void make_room(struct walk *walk)
 	gyre__favour_huge(targets->items, targets->room * sizeof(*targets->items));
 }
 
-/* The number of a name that is m's. */
-static uint32_t name_of(struct gyre__capture *capture, struct gyre_mutator *m)
+/* The number of a name. */
+static uint32_t add_name(struct gyre__capture *capture, const char name[32])
 {
 	char(*names)[32] = grow(capture->names, capture->names_count, &capture->names_room,
 				sizeof(*names));
@@ -227,10 +227,18 @@ static uint32_t name_of(struct gyre__capture *capture, struct gyre_mutator *m)
 		return UINT32_MAX;
 	}
 	capture->names = names;
-	gyre__lock_take(&m->heap->registry.lock);
-	memcpy(names[capture->names_count], m->name, sizeof(*names));
-	gyre__lock_drop(&m->heap->registry.lock);
+	memcpy(names[capture->names_count], name, sizeof(*names));
 	return (uint32_t)capture->names_count++;
+}
+
+static uint32_t name_of(struct gyre__capture *capture, struct gyre_mutator *m)
+{
+	char name[32];
+
+	gyre__lock_take(&m->heap->registry.lock);
+	memcpy(name, m->name, sizeof(name));
+	gyre__lock_drop(&m->heap->registry.lock);
+	return add_name(capture, name);
 }
 
 /* What mutators held at the boundary, with what they snooped. */
@@ -252,6 +260,23 @@ static void copy_frames(struct walk *walk)
 	}
 }
 
+static void copy_root_names(struct gyre__capture *capture, const struct gyre__root_name *name)
+{
+	for (; name != NULL; name = name->next) {
+		struct gyre__captured_name *named = grow(capture->named, capture->named_count,
+							 &capture->named_room, sizeof(*named));
+
+		if (named == NULL) {
+			capture->starved = true;
+			return;
+		}
+		capture->named = named;
+		named[capture->named_count++] = (struct gyre__captured_name){
+			(uintptr_t)name->root, add_name(capture, name->name)
+		};
+	}
+}
+
 /* Roots are of the moment: what they held at the boundary no journal tells, but counts do. */
 static void copy_roots(struct walk *walk)
 {
@@ -265,6 +290,7 @@ static void copy_roots(struct walk *walk)
 		if (object != NULL)
 			hold(walk->capture, object, GYRE_CAPTURED_ROOT, root, UINT32_MAX);
 	}
+	copy_root_names(walk->capture, heap->root_names);
 	gyre__lock_drop(&heap->roots_lock);
 }
 
@@ -320,10 +346,31 @@ static void capture_heap(struct gyre__collector *c, void *arg)
 	walk.capture->took_ns = gyre__now_ns() - start;
 }
 
+static int by_address(const void *left, const void *right)
+{
+	uintptr_t a = ((const struct gyre__captured_name *)left)->address;
+	uintptr_t b = ((const struct gyre__captured_name *)right)->address;
+
+	return (a > b) - (a < b);
+}
+
+uint32_t gyre__captured_name(const struct gyre__capture *capture, uintptr_t root)
+{
+	struct gyre__captured_name key = { .address = root };
+	const struct gyre__captured_name *found = NULL;
+
+	if (capture->named_count > 0)
+		found = bsearch(&key, capture->named, capture->named_count, sizeof(key),
+				by_address);
+	return found == NULL ? UINT32_MAX : found->name;
+}
+
 bool gyre__capture(struct gyre_heap *heap, struct gyre__capture *capture)
 {
 	memset(capture, 0, sizeof(*capture));
 	gyre__collector_errand(heap, capture_heap, capture);
+	if (capture->named_count > 0)
+		qsort(capture->named, capture->named_count, sizeof(*capture->named), by_address);
 	return !capture->starved;
 }
 
@@ -336,4 +383,5 @@ void gyre__capture_destroy(struct gyre__capture *capture)
 	free(capture->slabs);
 	free(capture->held);
 	free(capture->names);
+	free(capture->named);
 }

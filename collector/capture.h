@@ -55,6 +55,12 @@ struct gyre__captured {
 	uint32_t name; /* into names; UINT32_MAX: none */
 };
 
+/* A root that has a name. */
+struct gyre__captured_name {
+	uintptr_t address;
+	uint32_t name;
+};
+
 struct gyre__capture {
 	bool exact;   /* slots are read as they were at the boundary */
 	bool starved; /* no memory: what is here is not all */
@@ -68,12 +74,16 @@ struct gyre__capture {
 	size_t held_count, held_room;
 	char (*names)[32];
 	size_t names_count, names_room;
+	struct gyre__captured_name *named; /* by address */
+	size_t named_count, named_room;
 	uint64_t took_ns; /* from the end of the cycle on */
 };
 
 /* Copies the heap of m's, which is parked, after a boundary that begins after the call. False
  * without memory. */
 bool gyre__capture(struct gyre_heap *heap, struct gyre__capture *capture);
+/* The number of the name of a root, or UINT32_MAX. */
+uint32_t gyre__captured_name(const struct gyre__capture *capture, uintptr_t root);
 void gyre__capture_destroy(struct gyre__capture *capture);
 
 #endif

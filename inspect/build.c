@@ -151,7 +151,8 @@ static void add_held(struct builder *b, const struct gyre__captured *held)
 		break;
 	case GYRE_CAPTURED_ROOT:
 		if (!b->capture->exact || unexplained(b, node))
-			add_root(b, node, GYRE_HOLDER_ROOT, held->name, held->address);
+			add_root(b, node, GYRE_HOLDER_ROOT,
+				 gyre__captured_name(b->capture, held->address), held->address);
 		break;
 	case GYRE_CAPTURED_PIN:
 		if (unexplained(b, node))

@@ -37,8 +37,10 @@ static void drop_bulk(struct gyre__capture *capture)
 	gyre__vector_destroy(&capture->sites);
 	free(capture->held);
 	free(capture->names);
+	free(capture->named);
 	capture->held = NULL;
 	capture->names = NULL;
+	capture->named = NULL;
 }
 
 /* m is parked. */

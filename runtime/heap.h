@@ -41,6 +41,12 @@ struct gyre__pressure {
 	_Atomic(uint32_t) lag;        /* of the far pass: 1000 calls for the full delay */
 };
 
+struct gyre__root_name {
+	struct gyre__root_name *next;
+	const struct gyre_root *root;
+	char name[32];
+};
+
 struct gyre_heap {
 	_Atomic(uint64_t) phase; /* handshakes asked for: see engine.h */
 	_Atomic(uint32_t) frozen;
@@ -61,6 +67,7 @@ struct gyre_heap {
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;
+	struct gyre__root_name *root_names; /* by the same lock */
 
 	struct gyre__lock fork_lock;
 	bool forking;
@@ -79,6 +86,9 @@ static inline bool gyre__frozen(struct gyre_heap *heap)
 /* Writes one line to the host's log. No lock may be held. */
 __attribute__((format(printf, 3, 4))) void
 gyre__log(struct gyre_heap *heap, enum gyre_log_level level, const char *format, ...);
+
+/* The heap is being closed: the names of its roots go. */
+void gyre__root_names_destroy(struct gyre_heap *heap);
 
 void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked);
 

@@ -192,4 +192,13 @@ GYRE_API enum gyre_status gyre_root_drop(struct gyre_mutator *m, struct gyre_roo
 GYRE_API enum gyre_status gyre_root_move(struct gyre_mutator *m, struct gyre_root *to,
 					 struct gyre_root *from);
 
+/*
+ * Names a root for snapshots (copied, cut at 31 bytes), or takes its name away (NULL). Any attached
+ * thread; not a safe point. For the few roots that are worth a name: while a heap has named ones,
+ * dropping or moving a root searches the list of names. GYRE_INVALID: no root of m's heap.
+ * GYRE_NO_MEMORY, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_root_name(struct gyre_mutator *m, const struct gyre_root *root,
+					 const char *name);
+
 #endif

@@ -4,106 +4,7 @@
  * reference and holder is in it, each once, and the answers to questions are those that can be told
  * by looking at the graph.
  */
-#include "support.h"
-
-static struct gyre_snapshot *take(struct gyre_mutator *m)
-{
-	struct gyre_snapshot *s = NULL;
-
-	expect_ok(gyre_snapshot_take(m, &s));
-	expect(s != NULL);
-	return s;
-}
-
-static struct gyre_snapshot_totals total(struct gyre_snapshot *s)
-{
-	struct gyre_snapshot_totals totals = { .size = sizeof(totals) };
-
-	expect_ok(gyre_snapshot_total(s, &totals));
-	return totals;
-}
-
-static uint32_t find(const struct gyre_snapshot *s, const void *object)
-{
-	uint32_t node = gyre_snapshot_find(s, object);
-
-	expect(node != GYRE_NO_NODE);
-	return node;
-}
-
-static struct gyre_snapshot_object object_of(const struct gyre_snapshot *s, const void *object)
-{
-	struct gyre_snapshot_object o = { .size = sizeof(o) };
-
-	expect_ok(gyre_snapshot_object(s, find(s, object), &o));
-	expect(o.address == object);
-	return o;
-}
-
-/* References as they were visited. */
-struct edges {
-	uint32_t nodes[64];
-	uint64_t indices[64];
-	unsigned count, most;
-};
-
-static bool add_edge(void *arg, uint32_t node, uint64_t index)
-{
-	struct edges *e = arg;
-
-	expect(e->count < LENGTH(e->nodes));
-	e->nodes[e->count] = node;
-	e->indices[e->count++] = index;
-	return e->count != e->most;
-}
-
-static struct edges from(const struct gyre_snapshot *s, const void *object)
-{
-	struct edges e = { .count = 0 };
-
-	expect_ok(gyre_snapshot_referents(s, find(s, object), add_edge, &e));
-	expect_equal(e.count, object_of(s, object).references);
-	return e;
-}
-
-static struct edges to(struct gyre_snapshot *s, const void *object)
-{
-	struct edges e = { .count = 0 };
-
-	expect_ok(gyre_snapshot_referrers(s, find(s, object), add_edge, &e));
-	return e;
-}
-
-struct holders {
-	struct gyre_snapshot_holder all[64];
-	unsigned count;
-};
-
-static bool add_holder(void *arg, const struct gyre_snapshot_holder *holder)
-{
-	struct holders *h = arg;
-
-	expect(h->count < LENGTH(h->all));
-	h->all[h->count++] = *holder;
-	return true;
-}
-
-static struct holders holders_of(const struct gyre_snapshot *s, uint32_t node)
-{
-	struct holders h = { .count = 0 };
-
-	expect_ok(gyre_snapshot_holders(s, node, add_holder, &h));
-	return h;
-}
-
-/* The roots and references of an object add up to its count. */
-static void expect_counted(struct gyre_snapshot *s, const void *object, uint64_t edges,
-			   uint64_t holders)
-{
-	expect_equal(to(s, object).count, edges);
-	expect_equal(holders_of(s, find(s, object)).count, holders);
-	expect_equal(object_of(s, object).count, edges + holders);
-}
+#include "snapshots.h"
 
 static bool count_node(void *arg, uint32_t node)
 {
@@ -244,27 +145,6 @@ static void objects_of_any_size_are_there(void **state)
 	expect_equal(sums[2], 1 + LENGTH(lengths));
 	gyre_snapshot_free(s);
 	expect_ok(gyre_root_drop(w->m, &root));
-}
-
-/* A cell hangs on its object; an object with a finalizer that waits is held by something. */
-static void weak_cells_are_references(void **state)
-{
-	struct world *w = *state;
-	struct node *n = node_new(w, w->m, 1);
-	struct gyre_weak *weak = gyre_weak_of(w->m, n);
-	struct gyre_snapshot *s;
-	GYRE_KEEP(w->m, n);
-
-	expect(weak != NULL);
-	world_collect(w->m);
-	s = take(w->m);
-	expect_equal(total(s).objects, 2);
-	expect_equal(total(s).reachable, 2);
-	expect_counted(s, n, 0, 1);
-	expect_counted(s, weak, 1, 0);
-	expect_equal(from(s, n).nodes[0], find(s, weak));
-	gyre_snapshot_free(s);
-	n = NULL;
 }
 
 /* Drops a ring of three and takes a snapshot; whether the ring was still there. */
@@ -503,7 +383,6 @@ int main(void)
 		world_test(an_empty_heap_is_empty),
 		world_test(each_edge_and_holder_is_there),
 		world_test(objects_of_any_size_are_there),
-		world_test(weak_cells_are_references),
 		world_test(garbage_is_unreachable),
 		world_test(questions_are_answered),
 		cmocka_unit_test(a_snapshot_outlives_its_heap),

@@ -62,6 +62,7 @@ static void build(struct program *p)
 
 	p->all = refs_new(&p->w, m, NODES);
 	expect_ok(gyre_root_init(m, &p->root, p->all));
+	expect_ok(gyre_root_name(m, &p->root, "all"));
 	for (size_t i = 0; i < NODES; i++)
 		expect_ok(gyre_store(m, &p->all->items[i], node_new(&p->w, m, i)));
 	for (size_t i = 0; i < NODES; i++) {
@@ -100,7 +101,7 @@ static void ask(struct program *p, struct gyre_snapshot *s)
 	counted(NODES + 1, gyre_snapshot_retainers(s, count_retainer, &count));
 	insist((length = 4, gyre_snapshot_path(s, node, path, &length, &holder)), NO_MEMORY);
 	expect_equal(length, 2);
-	expect(holder.root == &p->root);
+	expect(holder.root == &p->root && strcmp(holder.name, "all") == 0);
 	insist(gyre_snapshot_retained(s, path[0], GYRE_WHOLE_NODE, &objects, &bytes), NO_MEMORY);
 	expect_equal(objects, NODES + 1);
 	insist(gyre_snapshot_retained(s, path[0], 3, &objects, &bytes), NO_MEMORY);
