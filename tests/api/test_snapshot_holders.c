@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_snapshot_holders.c: what holds an object beside slots, as a snapshot tells it: named roots,
- * weak cells that hang on their objects, finalizers that wait; and a heap that is frozen.
+ * weak cells that hang on their objects, finalizers that wait.
  */
-#include <sys/wait.h>
-
 #include "snapshots.h"
 
 static const char *name_of_root(struct world *w, const void *object)
@@ -118,42 +116,12 @@ static void what_is_to_be_finalized_is_held(void **state)
 	world_end(w);
 }
 
-/* In the child of a fork nothing is taken, and what was taken before can still be asked. */
-static void a_frozen_heap_refuses(void **state)
-{
-	struct world *w = *state;
-	struct node *n = node_new(w, w->m, 1);
-	struct gyre_snapshot *s, *more = NULL;
-	struct gyre_root root;
-	int status = 0;
-	pid_t child;
-
-	expect_ok(gyre_root_init(w->m, &root, n));
-	s = take(w->m);
-	expect_ok(gyre_fork_before(w->heap));
-	child = fork();
-	if (child == 0) {
-		expect_ok(gyre_fork_child(w->heap));
-		expect_status(gyre_snapshot_take(w->m, &more), GYRE_FROZEN);
-		expect_status(gyre_dump(w->m, 1), GYRE_FROZEN);
-		expect_status(gyre_root_name(w->m, &root, "none"), GYRE_FROZEN);
-		expect_equal(total(s).reachable, 1);
-		_exit(7);
-	}
-	expect_ok(gyre_fork_parent(w->heap));
-	expect(child > 0 && waitpid(child, &status, 0) == child);
-	expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
-	gyre_snapshot_free(s);
-	expect_ok(gyre_root_drop(w->m, &root));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(roots_have_names),
 		world_test(weak_cells_are_references),
 		cmocka_unit_test(what_is_to_be_finalized_is_held),
-		world_test(a_frozen_heap_refuses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include "support.h"
 
-enum { WORKERS = 8, LIST = 16, SHARED = 64, SNAPSHOTS = SUPPORT_SANITIZED ? 20 : 100 };
+enum { WORKERS = 8, LIST = 16, SHARED = 64, SNAPSHOTS = SUPPORT_SANITIZED ? 5 : 60 };
 
 struct race;
 
@@ -142,8 +142,9 @@ static void *work(void *arg)
 			gyre_safepoint(m);
 		}
 		if (i % 16 == 0) {
+			/* So that on few processors the collector has its share. */
 			expect_ok(gyre_park(m));
-			sched_yield();
+			usleep(SUPPORT_SANITIZED ? 2000 : 200);
 			expect_ok(gyre_unpark(m));
 		}
 		if (i % 512 == 0)
@@ -173,8 +174,10 @@ static void *let_die(void *arg)
 {
 	struct race *r = arg;
 
-	while (!atomic_load(&r->stop))
+	while (!atomic_load(&r->stop)) {
 		thread_join(thread_start(die, r));
+		usleep(2000);
+	}
 	return NULL;
 }
 
