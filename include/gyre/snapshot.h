@@ -41,8 +41,9 @@ struct gyre_snapshot;
 /*
  * Takes a snapshot. A safe point; the thread is parked while it waits, and while the copy is turned
  * into a graph; in other heaps that it is attached to it must be parked, as for gyre_collect. It
- * waits as long as some other thread neither reaches a safe point nor parks. It takes memory of about 70 bytes an object and 12 a reference, more for a moment.
- * GYRE_NO_MEMORY, GYRE_LIMIT (2^32 - 1 objects or more), GYRE_PARKED, GYRE_FROZEN, GYRE_INVALID.
+ * waits as long as some other thread neither reaches a safe point nor parks. It takes memory of
+ * about 70 bytes an object and 12 a reference, more for a moment. GYRE_NO_MEMORY, GYRE_LIMIT
+ * (2^32 - 1 objects or more), GYRE_PARKED, GYRE_FROZEN, GYRE_INVALID.
  */
 GYRE_API enum gyre_status gyre_snapshot_take(struct gyre_mutator *m,
 					     struct gyre_snapshot **snapshot);
