@@ -25,8 +25,13 @@ enum gyre__reading {
 	/* What the slot held at the end of the epoch that is being processed: what is counted. */
 	GYRE_READ_VIEW,
 	/* The same; and the slot is clean from now on, if the open epoch has not written it. */
-	GYRE_READ_AND_CLEAN
+	GYRE_READ_AND_CLEAN,
+	/* What the view has, but a slot that the open epoch has written gives itself, marked by
+	 * GYRE_LATER: to be looked up before the next boundary. */
+	GYRE_READ_LATER
 };
+
+#define GYRE_LATER ((uintptr_t)1)
 
 /* Reads slot into *value. False if the open epoch has written it, and what it held has to be looked
  * up. */
@@ -44,8 +49,14 @@ static inline bool gyre__read_now(struct gyre__collector *c, const gyre_ref *slo
 		}
 		if (reading == GYRE_READ_CLEAN || reading == GYRE_READ_LIVE)
 			break;
-		if ((word & GYRE_TAG_MASK) == c->tagged.open)
-			return false;
+		if ((word & GYRE_TAG_MASK) == c->tagged.open) {
+			if (reading != GYRE_READ_LATER)
+				return false;
+			if (GYRE_TWIN(captured_now))
+				break;
+			*value = (void *)((uintptr_t)slot | GYRE_LATER);
+			return true;
+		}
 		if (GYRE_TWIN(cleaned_by_store) && reading == GYRE_READ_AND_CLEAN) {
 			word &= ~GYRE_TAG_MASK;
 			atomic_store_explicit(&((gyre_ref *)slot)->word, word,

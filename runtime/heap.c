@@ -110,6 +110,7 @@ static void destroy(struct gyre_heap *heap)
 	gyre__slabs_destroy(&heap->slabs);
 	gyre__chunks_destroy(&heap->chunks);
 	gyre__types_destroy(heap);
+	gyre__root_names_destroy(heap);
 	gyre__lock_destroy(&heap->registry.lock);
 	gyre__event_destroy(&heap->registry.released);
 	gyre__lock_destroy(&heap->pressure.lock);

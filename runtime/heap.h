@@ -64,6 +64,13 @@ struct gyre__watchers {
 	_Atomic(uint32_t) any; /* a hint: the list is not empty */
 };
 
+/* A root that was given a name, for snapshots. */
+struct gyre__root_name {
+	struct gyre__root_name *next;
+	const struct gyre_root *root;
+	char name[32];
+};
+
 struct gyre_heap {
 	_Atomic(uint64_t) phase; /* handshakes asked for: see engine.h */
 	_Atomic(uint32_t) frozen;
@@ -88,6 +95,7 @@ struct gyre_heap {
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;
+	struct gyre__root_name *root_names; /* by the same lock */
 
 	struct gyre__lock fork_lock;
 	bool forking;
@@ -118,6 +126,9 @@ void gyre__thresholds_use(struct gyre_heap *heap, const struct gyre_options *opt
 /* Writes one line to the host's log. No lock may be held. */
 __attribute__((format(printf, 3, 4))) void
 gyre__log(struct gyre_heap *heap, enum gyre_log_level level, const char *format, ...);
+
+/* The heap is being closed: the names of its roots go. */
+void gyre__root_names_destroy(struct gyre_heap *heap);
 
 void gyre__registry_count(struct gyre_heap *heap, uint64_t *attached, uint64_t *parked);
 

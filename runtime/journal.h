@@ -6,8 +6,8 @@
  * A chunk is a page of words of one kind. JOURNAL: an object a word, DECREMENT in its low bit, in
  * the order of writing. SLOTS: pairs (slot, with ENTRY_EARLY in its low bit; the object that it
  * held at the end of the epoch before). BIRTHS: pairs (first cell, number of cells), newborns that
- * lie side by side. SNAPSHOT: an object a word, what the keep frames held at the boundary and what
- * was snooped.
+ * lie side by side. SNAPSHOT: an object a word, what the keep frames held at the boundary. SNOOPED:
+ * the same, what was snooped; it is counted as part of the snapshot.
  *
  * Owners: an open chunk belongs to its mutator; a sealed one to the collector, from the store of
  * the mutator's phase word on; a spare one to whoever holds it. Nobody but the collector ever
@@ -37,7 +37,8 @@ enum gyre__chunk_kind {
 	GYRE_CHUNK_JOURNAL,
 	GYRE_CHUNK_SLOTS,
 	GYRE_CHUNK_BIRTHS,
-	GYRE_CHUNK_SNAPSHOT
+	GYRE_CHUNK_SNAPSHOT,
+	GYRE_CHUNK_SNOOPED
 };
 
 struct gyre__chunk {

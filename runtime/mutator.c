@@ -33,7 +33,7 @@ static struct gyre_mutator *mutator_make(struct gyre_heap *heap)
 	gyre__thread_name(m->name, sizeof(m->name));
 	m->journal.kind = GYRE_CHUNK_JOURNAL;
 	m->slots.kind = GYRE_CHUNK_SLOTS;
-	m->snoop.kind = GYRE_CHUNK_SNAPSHOT;
+	m->snoop.kind = GYRE_CHUNK_SNOOPED;
 	if (!gyre__spare_reserve(m, heap->engine->needs(m, GYRE_STORES_RESERVED))) {
 		gyre__mutator_free(m);
 		return NULL;

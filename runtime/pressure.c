@@ -97,6 +97,16 @@ void gyre__pressure_boundary(struct gyre_heap *heap)
 	gyre__pressure_relieve(heap);
 }
 
+void gyre__pressure_pardon(struct gyre_heap *heap)
+{
+	uint64_t most = DEBT_FREE * heap->options.epoch_bytes;
+	uint64_t volume = atomic_load_explicit(&heap->pressure.volume, memory_order_relaxed);
+
+	/* What is added between the two goes unnoticed, as at a boundary. */
+	if (volume > most && heap->options.heap_limit == 0)
+		atomic_store_explicit(&heap->pressure.volume, most, memory_order_relaxed);
+}
+
 void gyre__pressure_relieve(struct gyre_heap *heap)
 {
 	gyre__lock_take(&heap->pressure.lock);

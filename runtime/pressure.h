@@ -34,6 +34,10 @@ void gyre__pressure_wait(struct gyre_heap *heap, uint64_t ns);
 
 /* Collector: a boundary is complete; the debt begins anew. */
 void gyre__pressure_boundary(struct gyre_heap *heap);
+/* Collector: it does something that reclaims nothing, for longer than an epoch may take: volume
+ * allocated meanwhile calls for no delay. In a heap with a limit it does as ever, for there delays
+ * are what keeps allocations from being refused. */
+void gyre__pressure_pardon(struct gyre_heap *heap);
 /* Collector: an epoch has been processed, journals were given back. */
 void gyre__pressure_relieve(struct gyre_heap *heap);
 

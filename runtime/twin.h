@@ -106,7 +106,11 @@
 	  "a newborn that found no place in a list is not looked for")                             \
 	X(clean_not_sought, GYRE_IN_TAGGED, "entries of slots that were clean are not looked up")  \
 	X(starved_not_searched, GYRE_IN_TAGGED,                                                    \
-	  "what found no room in the table of a view is not looked for")
+	  "what found no room in the table of a view is not looked for")                           \
+	X(captured_now, GYRE_IN_TAGGED,                                                            \
+	  "a snapshot has what a slot holds now, not what it held at the boundary")                \
+	X(owed_held, GYRE_IN_TAGGED,                                                               \
+	  "a reference that is gone holds its object in a snapshot until it is counted down")
 
 #ifdef GYRE_SIM
 enum gyre__twin_number {

@@ -4,8 +4,8 @@
  *
  * Between two safe points of a thread, every object that it has loaded or made stays valid. Across
  * a safe point only what a keep frame, a root or a slot of a live object holds stays valid. The
- * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify, gyre_detach
- * and gyre_fork_before; allocation is none.
+ * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify,
+ * gyre_snapshot_take, gyre_dump, gyre_detach and gyre_fork_before; allocation is none.
  */
 #ifndef GYRE_MUTATOR_H
 #define GYRE_MUTATOR_H
@@ -191,5 +191,14 @@ GYRE_API enum gyre_status gyre_root_drop(struct gyre_mutator *m, struct gyre_roo
  * keeps other threads off from during the call. */
 GYRE_API enum gyre_status gyre_root_move(struct gyre_mutator *m, struct gyre_root *to,
 					 struct gyre_root *from);
+
+/*
+ * Names a root for snapshots (copied, cut at 31 bytes), or takes its name away (NULL). Any attached
+ * thread; not a safe point. For the few roots that are worth a name: while a heap has named ones,
+ * dropping or moving a root searches the list of names. GYRE_INVALID: no root of m's heap.
+ * GYRE_NO_MEMORY, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_root_name(struct gyre_mutator *m, const struct gyre_root *root,
+					 const char *name);
 
 #endif

@@ -71,6 +71,7 @@ static void child_manages(struct world *w, struct gyre_root *root)
 {
 	const struct gyre_type_desc desc = GYRE_TYPE(struct leaf);
 	struct gyre_verify_report report = { .size = sizeof(report) };
+	struct gyre_snapshot *snapshot;
 	struct gyre_root another;
 	const struct gyre_type *type;
 	struct gyre_mutator *m;
@@ -78,6 +79,9 @@ static void child_manages(struct world *w, struct gyre_root *root)
 	child_expect(gyre_root_init(w->m, &another, NULL) == GYRE_FROZEN);
 	child_expect(gyre_root_move(w->m, &another, root) == GYRE_FROZEN);
 	child_expect(gyre_root_drop(w->m, root) == GYRE_FROZEN);
+	child_expect(gyre_root_name(w->m, root, "none") == GYRE_FROZEN);
+	child_expect(gyre_snapshot_take(w->m, &snapshot) == GYRE_FROZEN);
+	child_expect(gyre_dump(w->m, STDERR_FILENO) == GYRE_FROZEN);
 	child_expect(gyre_type_register(w->heap, &desc, &type) == GYRE_FROZEN);
 	child_expect(gyre_attach(w->heap, 0, &m) == GYRE_FROZEN);
 	child_expect(gyre_collect(w->m, NULL) == GYRE_FROZEN);

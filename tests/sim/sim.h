@@ -79,6 +79,7 @@ struct sim_scenario {
 	X(kinds)                                                                                   \
 	X(far_doubled)                                                                             \
 	X(two_writers)                                                                             \
+	X(snapshots)                                                                               \
 	X(lone_program)                                                                            \
 	X(stragglers)                                                                              \
 	X(ends_program)                                                                    \

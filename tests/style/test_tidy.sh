@@ -89,7 +89,7 @@ printf 'void f(void)\n{\n\trcu_read_lock();\n}\n' | begin runtime/a.c
 breaks words 'rcu_ in runtime/'
 printf 'int f = urcu_qsbr_x;\n' | begin collector/a.c
 breaks words 'urcu in collector/'
-for room in runtime runtime/platform collector collections include/gyre stress; do
+for room in runtime runtime/platform collector collections inspect include/gyre stress; do
 	printf 'volatile int a;\n' | begin $room/a.c
 	breaks words "volatile in $room/"
 	printf 'int a = atomic_thread_fence(b);\n' | begin $room/a.c
@@ -103,6 +103,10 @@ printf '#include "../collector/trial.h"\n' | begin runtime/platform/a.h
 breaks include 'a collector header in runtime/platform/'
 printf '#include "collector/trial.h"\n' | begin collections/a.c
 breaks include 'a collector header in collections/'
+printf '#include "collector/collector.h"\n' | begin inspect/a.c
+breaks include 'a collector header in inspect/'
+printf '#include "inspect/graph.h"\n' | begin collector/a.c
+breaks include 'a header of inspect/ in collector/'
 for room in runtime collector; do
 	printf '#include "../collections/table.h"\n' | begin $room/a.c
 	breaks include "a header of collections/ in $room/"

@@ -10,9 +10,9 @@
 #   spdx      the first line names the licence
 #   purpose   the second line begins the paragraph that says what the file is for
 #   words     ck_ and urcu/rcu_ only in runtime/platform/ and tests/; no volatile, no stand-alone
-#             fence, no usleep in runtime/, collector/, collections/, include/, stress/
-#   include   runtime/ includes no header of collector/ or collections/, neither of these one of the
-#             other; stress/, examples/, tests/api/ and
+#             fence, no usleep in runtime/, collector/, collections/, inspect/, include/, stress/
+#   include   runtime/ includes no header of collector/, collections/ or inspect/, neither of these
+#             one of the other, but for the door collector/capture.h of inspect/; stress/, examples/, tests/api/ and
 #             tests/graphs/ include of gyre only <gyre/...>
 #   unfinished  no TODO, FIXME or XXX
 #
@@ -110,8 +110,8 @@ body && raw ~ /^[}]/ {
 	if (text ~ /urcu|(^|[^A-Za-z0-9_])rcu_/)
 		breach("words", "liburcu outside runtime/platform/")
 }
-inside("runtime") || inside("collector") || inside("collections") || inside("include") ||
-inside("stress") {
+inside("runtime") || inside("collector") || inside("collections") || inside("inspect") ||
+inside("include") || inside("stress") {
 	if (text ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
 		breach("words", "volatile")
 	if (text ~ /atomic_(thread|signal)_fence|__sync_synchronize/)
@@ -130,6 +130,11 @@ raw ~ /^[ \t]*#[ \t]*include/ {
 		breach("include", "a header of collector/ in runtime/")
 	if (inside("collections") && name ~ /(^|\/)collector\//)
 		breach("include", "a header of collector/ in collections/")
+	if (inside("inspect") && name ~ /(^|\/)collector\// && name != "collector/capture.h")
+		breach("include", "a header of collector/ in inspect/")
+	if ((inside("runtime") || inside("collector") || inside("collections")) &&
+	    name ~ /(^|\/)inspect\//)
+		breach("include", "a header of inspect/ below it")
 	if ((inside("runtime") || inside("collector")) && name ~ /(^|\/)collections\//)
 		breach("include", "a header of collections/ below it")
 	if (name ~ /^(ck_|urcu)/ && !inside("runtime/platform") && !inside("tests"))
