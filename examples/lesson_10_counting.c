@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ORDERS 250000
+#define ORDERS 100000
 #define DESK 64 /* orders that stay */
 
 struct counted { /* an order or an invoice */
@@ -129,7 +129,7 @@ int main(void)
 	by_hand = held_most;
 	print("by hand", by_hand, held);
 	gyre_options_init(&options);
-	options.heap_limit = (size_t)4 << 20;
+	options.heap_limit = (size_t)2 << 20;
 	if (gyre_heap_open(&heap, &options) || gyre_attach(heap, 0, &m) || collect(heap, m) ||
 	    gyre_collect(m, NULL) || gyre_heap_stats(heap, &stats) || gyre_detach(m) ||
 	    gyre_heap_close(heap))

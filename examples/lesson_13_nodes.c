@@ -4,8 +4,8 @@
  *
  * A list node of gyre is a plain struct: what is added lies beside it, 8 bytes and 3 bits. That is
  * measured here for a million nodes. Then the list is dropped. A free function that calls itself
- * for the next node would need a frame for each: here the thread that drops the list and the
- * collector's have less than one byte of stack a node, so neither can have done that.
+ * for the next node would need a frame for each, of 16 bytes at least: here the thread that drops
+ * the list and the collector's have a fraction of a byte of stack a node.
  */
 #include <gyre/gyre.h>
 
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define NODES 1000000
 #define STACK ((size_t)256 << 10)
 
 struct single {
@@ -38,6 +37,7 @@ static const struct gyre_type_desc twofold_desc =
 	GYRE_TYPE(struct twofold, GYRE_REFS(GYRE_REF(struct twofold, next),
 					    GYRE_REF(struct twofold, previous)));
 
+static unsigned long nodes = 1000000; /* or as the argument says */
 static struct gyre_heap *heap;
 static const struct gyre_type *single_type, *twofold_type;
 
@@ -47,7 +47,7 @@ static struct single *grow_single(struct gyre_mutator *m)
 	uint64_t i;
 
 	GYRE_KEEP(m, first);
-	for (i = 0; i < NODES; i++) {
+	for (i = 0; i < nodes; i++) {
 		gyre_safepoint(m);
 		if (!(node = gyre_new(m, single_type)) || gyre_init(m, &node->next, first))
 			return NULL;
@@ -64,7 +64,7 @@ static struct twofold *grow_ring(struct gyre_mutator *m)
 	uint64_t i;
 
 	GYRE_KEEP(m, first, last);
-	for (i = 0; i < NODES; i++) {
+	for (i = 0; i < nodes; i++) {
 		gyre_safepoint(m);
 		if (!(node = gyre_new(m, twofold_type)) || gyre_init(m, &node->previous, last) ||
 		    (last && gyre_init(m, &last->next, node)))
@@ -87,7 +87,7 @@ static int measure(struct gyre_mutator *m, const char *what, size_t plain)
 	printf("%s: %" PRIu64 " nodes", what, stats.objects_live);
 	if (plain > 0)
 		printf(", %zu bytes each as a struct, %.1f with all that gyre adds", plain,
-		       (double)stats.bytes_mapped / NODES);
+		       (double)stats.bytes_mapped / (double)nodes);
 	printf("\n");
 	return 0;
 }
@@ -114,7 +114,7 @@ static void *run(void *failed)
 	return gyre_detach(m) ? failed : NULL;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
 	struct gyre_options options;
 	struct counted *one = malloc(sizeof(*one));
@@ -122,7 +122,9 @@ int main(void)
 	pthread_t thread;
 	void *failed;
 
-	if (!one)
+	if (count > 1)
+		nodes = strtoul(arguments[1], NULL, 10);
+	if (!one || nodes < 2)
 		return 1;
 	/* glibc has 8 bytes of its own before what it gives. */
 	printf("counted by hand: %zu bytes each as a struct, %zu with all that malloc adds\n",
@@ -138,6 +140,6 @@ int main(void)
 	    pthread_create(&thread, &small, run, &options) || pthread_join(thread, &failed) ||
 	    failed)
 		return 1;
-	printf("stack: %.2f bytes a node\n", (double)STACK / NODES);
+	printf("stack: %.2f bytes a node\n", (double)STACK / (double)nodes);
 	return pthread_attr_destroy(&small) || gyre_heap_close(heap);
 }
