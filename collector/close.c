@@ -86,39 +86,58 @@ void gyre__end_all(struct gyre__collector *c, void *arg)
 	gyre__queue(c, ending.batch, ending.notices);
 }
 
+/* What is left of a type. */
+struct left {
+	const struct gyre_type *type;
+	uint64_t objects, bytes;
+};
+
 static bool add_slab(struct gyre__slab *slab, void *arg)
 {
-	uint64_t *counts = arg;
+	struct left *left = (struct left *)arg + slab->type->head.id;
 	const uint64_t *words = gyre__words(slab);
 	uint32_t cell;
 
+	left->type = slab->type;
 	for (cell = 0; cell < slab->shape.cells; cell++) {
 		if (!in_use(words[cell]))
 			continue;
-		counts[2 * slab->type->head.id]++;
-		counts[2 * slab->type->head.id + 1] += gyre__cell_bytes(slab);
+		left->objects++;
+		left->bytes += gyre__cell_bytes(slab);
 	}
 	return true;
+}
+
+static int most_first(const void *one, const void *other)
+{
+	uint64_t a = ((const struct left *)one)->bytes, b = ((const struct left *)other)->bytes;
+
+	return (a < b) - (a > b);
 }
 
 void gyre__report_left(struct gyre__collector *c, void *arg)
 {
 	struct gyre_heap *heap = c->heap;
-	uint64_t *counts = calloc(heap->types_count + 1, 2 * sizeof(*counts));
-	const struct gyre_type *type;
+	size_t i, types = heap->types_count;
+	struct left *left = calloc(types + 1, sizeof(*left));
+	uint64_t kept = gyre__counter_get(&heap->shared.garbage_objects);
 
 	(void)arg;
-	if (counts == NULL) {
+	if (left == NULL) {
 		gyre__log(heap, GYRE_LOG_WARNING, "no memory to say what is left in the heap");
 		return;
 	}
 	gyre__collect_fully(c);
-	gyre__slabs_each(heap, add_slab, counts);
-	for (type = heap->types; type != NULL; type = type->next)
-		if (counts[2 * type->head.id] > 0)
-			gyre__log(heap, GYRE_LOG_NOTE,
-				  "closed with %llu objects of type %s (%llu bytes)",
-				  (unsigned long long)counts[2 * type->head.id], type->name,
-				  (unsigned long long)counts[2 * type->head.id + 1]);
-	free(counts);
+	gyre__slabs_each(heap, add_slab, left);
+	qsort(left, types, sizeof(*left), most_first);
+	for (i = 0; i < types && left[i].objects > 0; i++)
+		gyre__log(heap, GYRE_LOG_NOTE, "closed with %llu objects of type %s (%llu bytes)",
+			  (unsigned long long)left[i].objects, left[i].type->name,
+			  (unsigned long long)left[i].bytes);
+	if (kept > 0)
+		gyre__log(heap, GYRE_LOG_NOTE,
+			  "%llu of them are garbage: members of %llu dead cycles that were kept",
+			  (unsigned long long)kept,
+			  (unsigned long long)gyre__counter_get(&heap->shared.garbage_cycles));
+	free(left);
 }

@@ -102,6 +102,12 @@ struct gyre__requests {
 	bool errand_busy; /* somebody waits for his errand */
 };
 
+/* What is known of a pass or collection that is under way, for those who are told. */
+struct gyre__told {
+	bool begun;
+	uint64_t since_ns, traced, sets_found;
+};
+
 struct gyre__collector {
 	struct gyre_heap *heap;
 	struct gyre__thread thread, watch_thread;
@@ -133,11 +139,14 @@ struct gyre__collector {
 	bool dues_starved; /* no memory for what a set is owed, when sets were last judged */
 	struct gyre__weak_cell *cleared; /* cells whose objects are gone, still counted for them */
 	bool thorough;                   /* a full collection is being made */
+	uint32_t exempting;              /* threads that make objects exempt */
 	bool untraced;                   /* an acyclic object has died that held a candidate */
 	struct gyre__far far;
 
 	/* Bytes allocated up to each of the last epochs: what is younger is no survivor yet. */
 	uint64_t allocated_at[GYRE_YOUNG_EPOCHS];
+	struct gyre__told told[GYRE_COLLECT_FULL + 1];
+	uint64_t told_freed;
 	uint64_t boundary_ns; /* when the last one was complete */
 	uint64_t trimmed_ns;
 	uint64_t idle_ns; /* how long to wait for nothing */
@@ -236,9 +245,23 @@ struct gyre__notice **gyre__end_cell(struct gyre__collector *c, const void *obje
 				     struct gyre__notice **last);
 /* The object is in a batch, to be finalized. */
 void gyre__pin(struct gyre__collector *c, void *object);
+/* A member leaves its set as if it were new: no candidate, never proven. */
+void gyre__leave_as_new(uint64_t *word);
 /* Queues a batch, which may be NULL, with notices, of which there may be none. */
 void gyre__queue(struct gyre__collector *c, struct gyre__batch *batch,
 		 struct gyre__notice *notices);
+
+/* garbage.c */
+/* Whether dead cycles are kept. */
+bool gyre__saves_all(const struct gyre__collector *c);
+/* Keeps a set that was found dead, instead of freeing it. False without memory. */
+bool gyre__keep_set(struct gyre__collector *c, struct gyre__set *set);
+
+/* events.c: whoever wants to know is told. */
+void gyre__collect_begins(struct gyre__collector *c, enum gyre_collect_kind kind);
+void gyre__collect_ends(struct gyre__collector *c, enum gyre_collect_kind kind);
+/* After an epoch, with the verdicts: what has begun and is over ends. */
+void gyre__passes_end(struct gyre__collector *c);
 
 /* order.c */
 /* Puts the count members of a set that are wanted into objects, owners first. False without
@@ -272,6 +295,8 @@ void gyre__judge(struct gyre__collector *c);
 /* near.c, far.c */
 void gyre__near_pass(struct gyre__collector *c);
 void gyre__far_begin(struct gyre__collector *c);
+/* Instead of a near pass: all candidates are left to the far pass. */
+void gyre__candidates_leave(struct gyre__collector *c);
 /* Goes on with the far pass until it ends or a boundary is due. */
 void gyre__far_slice(struct gyre__collector *c);
 void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word);
@@ -279,6 +304,8 @@ void gyre__far_touched(struct gyre__collector *c, void *object, uint64_t *word);
 /* pace.c */
 bool gyre__boundary_due(struct gyre__collector *c);
 bool gyre__far_due(struct gyre__collector *c);
+/* Whether no near nor far pass is to begin: by gyre_disable, or while objects are made exempt. */
+bool gyre__passes_off(const struct gyre__collector *c);
 /* Tells mutators how far the far pass is behind the growth of the heap. */
 void gyre__publish_lag(struct gyre__collector *c);
 uint64_t gyre__surviving_bytes(const struct gyre__collector *c);

@@ -11,6 +11,7 @@
 #include "edge.h"
 #include "engine.h"
 #include "twin.h"
+#include "type.h"
 
 /* Entries between the fetch of a word and its use. */
 #define AHEAD 12
@@ -54,7 +55,8 @@ void gyre__suspect(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	void *item = (void *)((uintptr_t)object | !(*word & GYRE_PROVEN));
 
-	if (*word & GYRE_PURPLE)
+	/* All that is exempt becomes a candidate when it is so no more. */
+	if (*word & (GYRE_PURPLE | GYRE_EXEMPT))
 		return;
 	*word |= GYRE_PURPLE;
 	gyre__counter_add(&c->heap->counted.candidates, 1);
@@ -153,8 +155,11 @@ void gyre__each_run(struct gyre__collector *c, const struct gyre__chunk *chain,
 
 void gyre__count_allocated(struct gyre__collector *c, const struct gyre__slab *slab, uint32_t count)
 {
+	uint64_t bytes = count * gyre__cell_bytes(slab);
+
 	gyre__counter_add(&c->heap->counted.objects_allocated, count);
-	gyre__counter_add(&c->heap->counted.bytes_allocated, count * gyre__cell_bytes(slab));
+	gyre__counter_add(&c->heap->counted.bytes_allocated, bytes);
+	gyre__type_allocated(slab->type, count, bytes);
 }
 
 static void count_snapshot(struct gyre__collector *c, const struct gyre__chunk *chain)

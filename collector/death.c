@@ -308,14 +308,17 @@ static void leave_set(uint64_t *word)
 		*word &= ~GYRE_PURPLE;
 }
 
+void gyre__leave_as_new(uint64_t *word)
+{
+	leave_set(word);
+	*word &= ~GYRE_PROVEN;
+}
+
 /* A member that a finalizer can reach leaves the set; when it is unpinned it is a candidate as if
  * it were new. */
 static bool leave(struct gyre__collector *c, void *object)
 {
-	uint64_t *word = gyre__word_of(object);
-
-	leave_set(word);
-	*word &= ~GYRE_PROVEN;
+	gyre__leave_as_new(gyre__word_of(object));
 	return gyre__vector_push(&c->stack, object);
 }
 

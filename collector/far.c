@@ -73,11 +73,19 @@ static void empty_list(struct gyre__collector *c, struct gyre__vector *list)
 	gyre__vector_reset(list);
 }
 
+void gyre__candidates_leave(struct gyre__collector *c)
+{
+	c->far.left += c->young.count + c->aged.count;
+	empty_list(c, &c->young);
+	empty_list(c, &c->aged);
+}
+
 void gyre__far_begin(struct gyre__collector *c)
 {
 	struct gyre__far *far = &c->far;
 
 	GYRE_ASSERT(far->phase == GYRE_FAR_IDLE && far->visited.count == 0);
+	gyre__collect_begins(c, GYRE_COLLECT_FAR);
 	far->spent_ns = 0;
 	far->starved = false;
 	far->left = 0;

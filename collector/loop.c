@@ -52,6 +52,18 @@ static void judge(struct gyre__collector *c)
 		gyre__sets_prepare(c);
 }
 
+static void near_part(struct gyre__collector *c)
+{
+	if (gyre__passes_off(c)) {
+		gyre__candidates_leave(c);
+	} else if (c->aged.count == 0) {
+		gyre__near_pass(c); /* the young come of age */
+	} else {
+		gyre__collect_begins(c, GYRE_COLLECT_NEAR);
+		gyre__near_pass(c);
+	}
+}
+
 /* Begins a far pass if one is due, or goes on with it; the CPU time that it took. */
 static uint64_t far_part(struct gyre__collector *c)
 {
@@ -89,7 +101,7 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__pressure_relieve(c->heap);
 	lap(&at, &counted->flush_ns);
 	if (!c->thorough)
-		gyre__near_pass(c);
+		near_part(c);
 	lap(&at, &counted->near_ns);
 	far_cpu = far_part(c);
 	lap(&at, &counted->far_ns);
@@ -98,6 +110,7 @@ void gyre__cycle(struct gyre__collector *c)
 		judge(c);
 	else
 		gyre__sets_arm(c);
+	gyre__passes_end(c);
 	lap(&at, &counted->verdict_ns);
 	if (at - c->trimmed_ns > TRIM_NS) {
 		gyre__slabs_trim(c->heap);
@@ -109,6 +122,9 @@ void gyre__cycle(struct gyre__collector *c)
 	cpu = gyre__cpu_ns();
 	gyre__pace_adapt(c, cpu - gyre__counter_get(&counted->collector_ns) - far_cpu);
 	gyre__counter_set(&counted->collector_ns, cpu);
+	gyre__counter_set(&counted->candidates_waiting, c->far.left);
+	gyre__counter_set(&counted->interval_ns, c->pace.interval_ns);
+	gyre__counter_set(&counted->surviving_bytes, gyre__surviving_bytes(c));
 }
 
 /* Goes on until all that was found is judged, and all that was owed to it is done; or there is no
@@ -118,6 +134,7 @@ static void finish_sets(struct gyre__collector *c)
 	while (c->far.phase != GYRE_FAR_IDLE || (c->sets_count > 0 && !c->dues_starved) ||
 	       c->cleared != NULL)
 		gyre__cycle(c);
+	gyre__passes_end(c);
 }
 
 /* One far pass, and the verdict on all that it finds. */
@@ -174,7 +191,10 @@ static void serve_collects(struct gyre__collector *c)
 	gyre__lock_drop(&r->lock);
 	if (asked == r->collects_done)
 		return;
+	gyre__collect_begins(c, GYRE_COLLECT_FULL);
 	status = gyre__collect_fully(c);
+	gyre__collect_ends(c, GYRE_COLLECT_FULL);
+	gyre__counter_add(&c->heap->counted.full_collects, 1);
 	gyre__lock_take(&r->lock);
 	r->collects_done = asked;
 	r->collect_status = status;
@@ -244,8 +264,8 @@ static bool init(struct gyre__collector *c)
 	struct gyre__requests *r = &c->requests;
 
 	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
-	c->idle_ns = c->heap->options.epoch_ns;
-	c->pace.interval_ns = c->heap->options.epoch_ns;
+	c->idle_ns = gyre__threshold(c->heap, epoch_ns);
+	c->pace.interval_ns = gyre__threshold(c->heap, epoch_ns);
 	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
 	       gyre__event_init(&r->done) && gyre__event_init(&c->watch_event) &&
 	       /* Room that the first passes, and passes without memory, can count on. */

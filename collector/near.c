@@ -167,7 +167,7 @@ static enum outcome try_again(struct gyre__collector *c, void *object, uint64_t 
 {
 	struct trial t = { c, GYRE_IN_TRACE, 0 };
 	struct gyre__yield *yield = &c->yield;
-	size_t budget = c->heap->options.near_budget, start = c->visited.count, found;
+	size_t budget = gyre__threshold(c->heap, near_budget), start = c->visited.count, found;
 	uint32_t level = yield->level < LEVEL_BUDGET ? yield->level : LEVEL_BUDGET;
 
 	if (++yield->tick & (((uint32_t)1 << (yield->level - level)) - 1))
@@ -194,7 +194,7 @@ static enum outcome try(struct gyre__collector *c, void *item, uint64_t *word)
 		return try_again(c, object, word);
 	if (*word & GYRE_PROVEN)
 		return SKIPPED; /* by a trial of another one, since it became a candidate */
-	mark(&first, object, word, c->heap->options.near_budget);
+	mark(&first, object, word, gyre__threshold(c->heap, near_budget));
 	return settle(&first, start) > 0 ? SETTLED : OPEN;
 }
 
@@ -257,6 +257,7 @@ void gyre__near_pass(struct gyre__collector *c)
 	struct gyre__vector swap = c->aged;
 	size_t open, i, next = 0;
 
+	gyre__counter_add(&c->heap->counted.near_passes, c->aged.count > 0);
 	while (next < c->aged.count) {
 		open = mark_batch(c, &next);
 		if (gyre__vector_reserve(&c->stack, c->visited.count)) {

@@ -29,13 +29,20 @@ static bool asked(const struct gyre__requests *r)
 	       r->holds > 0 || r->errand != NULL;
 }
 
+bool gyre__passes_off(const struct gyre__collector *c)
+{
+	/* Relaxed: from some epoch on. */
+	return c->exempting > 0 ||
+	       atomic_load_explicit(&c->heap->disabled, memory_order_relaxed) != 0;
+}
+
 bool gyre__boundary_due(struct gyre__collector *c)
 {
-	const struct gyre_options *o = &c->heap->options;
 	uint64_t volume = atomic_load_explicit(&c->heap->pressure.volume, memory_order_relaxed);
 	bool due;
 
-	if (volume >= o->epoch_bytes || gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
+	if (volume >= gyre__threshold(c->heap, epoch_bytes) ||
+	    gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
 		return true;
 	gyre__lock_take(&c->requests.lock);
 	due = asked(&c->requests) && !c->thorough;
@@ -56,15 +63,15 @@ uint64_t gyre__surviving_bytes(const struct gyre__collector *c)
 /* The size of the surviving heap that calls for a far pass. */
 static uint64_t far_threshold(const struct gyre__collector *c)
 {
-	const struct gyre_options *o = &c->heap->options;
-
-	return c->far.base_bytes + c->far.base_bytes / 100 * o->far_percent + 2 * o->epoch_bytes;
+	return c->far.base_bytes +
+	       c->far.base_bytes / 100 * gyre__threshold(c->heap, far_percent) +
+	       2 * gyre__threshold(c->heap, epoch_bytes);
 }
 
 void gyre__publish_lag(struct gyre__collector *c)
 {
 	uint64_t live = gyre__surviving_bytes(c), due = far_threshold(c);
-	uint64_t from = due + due / 4 + 4 * c->heap->options.epoch_bytes, to = 2 * from;
+	uint64_t from = due + due / 4 + 4 * gyre__threshold(c->heap, epoch_bytes), to = 2 * from;
 	uint64_t lag = 0;
 
 	/* A pass is under way and the heap has grown well beyond what called for it. */
@@ -80,7 +87,8 @@ bool gyre__far_due(struct gyre__collector *c)
 	uint64_t live = gyre__surviving_bytes(c);
 	uint64_t rest = far->spent_ns * FAR_REST;
 
-	if (far->phase != GYRE_FAR_IDLE || far->settling || c->thorough || far->left == 0)
+	if (far->phase != GYRE_FAR_IDLE || far->settling || c->thorough || far->left == 0 ||
+	    gyre__passes_off(c))
 		return false;
 	if (live > far_threshold(c))
 		return true;
@@ -102,7 +110,7 @@ void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 	struct gyre__collector_counters *counted = &c->heap->counted;
 	uint64_t entries = gyre__counter_get(&counted->journal_entries) - c->pace.entries;
 	uint64_t dead = gyre__counter_get(&counted->objects_reclaimed) - c->pace.dead;
-	uint64_t least = c->heap->options.epoch_ns, interval = STRETCH_SPAN * took_ns;
+	uint64_t least = gyre__threshold(c->heap, epoch_ns), interval = STRETCH_SPAN * took_ns;
 
 	c->pace.entries += entries;
 	c->pace.dead += dead;
@@ -116,7 +124,7 @@ void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 void gyre__wait_for_work(struct gyre__collector *c)
 {
 	struct gyre__requests *r = &c->requests;
-	uint64_t least = c->heap->options.epoch_ns, now = gyre__now_ns(), until;
+	uint64_t least = gyre__threshold(c->heap, epoch_ns), now = gyre__now_ns(), until;
 
 	if (gyre__work_pending(c) || !c->idle)
 		c->idle_ns = least;

@@ -34,8 +34,11 @@ static void vacate(struct gyre__collector *c, struct gyre__slab *slab, void *obj
 /* The slab has count more cells that were freed. */
 static void count_freed(struct gyre__collector *c, struct gyre__slab *slab, uint32_t count)
 {
+	uint64_t bytes = count * gyre__cell_bytes(slab);
+
 	gyre__counter_add(&c->heap->counted.objects_reclaimed, count);
-	gyre__counter_add(&c->heap->counted.bytes_reclaimed, count * gyre__cell_bytes(slab));
+	gyre__counter_add(&c->heap->counted.bytes_reclaimed, bytes);
+	gyre__type_reclaimed(slab->type, count, bytes);
 	slab->freed_count += count;
 	if (slab->is_touched)
 		return;
@@ -62,6 +65,8 @@ void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
 	if (__builtin_expect(gyre__special(gyre__locator_of(object)) & GYRE_SPECIAL_ATTACHED, 0))
 		forget_attachment(object);
+	if (__builtin_expect(*word & GYRE_EXEMPT, 0))
+		gyre__counter_add(&c->heap->counted.exempt, (uint64_t)-1);
 	vacate(c, slab, object);
 	*word = 0;
 	gyre__bits_set(gyre__freed(slab), cell, cell + 1);

@@ -22,7 +22,7 @@
 /* Room for sets that is kept when there are none. */
 #define SETS_KEPT 4096
 
-enum verdict { DEAD, TOUCHED, HELD, WAITS, REVIVED };
+enum verdict { DEAD, TOUCHED, HELD, WAITS, REVIVED, KEPT };
 
 /* Puts a set to both tests, and leaves its members RED for what follows from the verdict. */
 static enum verdict examine(struct gyre__collector *c, const struct gyre__set *set)
@@ -76,10 +76,14 @@ static void free_set(struct gyre__collector *c, const struct gyre__set *set)
 	if (set->special != 0 && gyre__counter_get(&c->heap->counted.candidates) != candidates)
 		c->untraced = true;
 	for (i = 0; i < set->count; i++) {
-		uint64_t *word = gyre__word_of(members[i]);
+		const struct gyre__locator *locator = gyre__locator_of(members[i]);
+		uint64_t *word = gyre__word_at(locator, members[i]);
 
+		if (!set->by_count)
+			gyre__counter_add(&locator->type->counted->by_cycle, 1);
 		/* One that the list of young candidates still names is freed by that list. */
-		*word = (*word & (GYRE_LISTED | GYRE_BORN) & ~GYRE_IN_SET) | GYRE_RELEASED;
+		*word &= (GYRE_LISTED | GYRE_BORN | GYRE_EXEMPT) & ~GYRE_IN_SET;
+		*word |= GYRE_RELEASED;
 		if (!(*word & GYRE_LISTED))
 			gyre__free_cell(c, members[i], word);
 	}
@@ -231,6 +235,11 @@ static enum verdict try_set(struct gyre__collector *c, struct gyre__set *set)
 	if (set->refused == c->processing && !GYRE_TWIN(remains_at_once))
 		return WAITS; /* rare: remains of a set meet a second verdict */
 	verdict = examine(c, set);
+	/* Before its weak cells are looked at: who is kept, lives. */
+	if (verdict == DEAD && !set->by_count && gyre__saves_all(c)) {
+		c->dues_starved = c->dues_starved || !gyre__keep_set(c, set);
+		return set->count == 0 ? KEPT : WAITS; /* rare: dead cycle is kept */
+	}
 	if (verdict != DEAD || set->special == 0)
 		return verdict;
 	switch (gyre__death_of(c, set)) {
@@ -271,6 +280,8 @@ static void deal_with(struct gyre__collector *c, struct gyre__set *set, enum ver
 		break;
 	case WAITS:
 		spare(c, set);
+		break;
+	case KEPT:
 		break;
 	case REVIVED:
 		set->count = refuse(c, set, true);

@@ -213,14 +213,18 @@ static void each_batch(struct verifier *v, const struct gyre__batch *batch,
 			visit(v, batch->objects[i]);
 }
 
-/* Calls visit for what is pinned for finalizers that wait or run. */
+/* Calls visit for what is pinned for finalizers that wait or run, or by threads that look. */
 static void each_pinned(struct verifier *v, void (*visit)(void *arg, void *object))
 {
 	struct gyre__ends *ends = &v->c->heap->ends;
+	const struct gyre__kept *kept;
 
 	gyre__lock_take(&ends->lock);
 	each_batch(v, ends->first, visit);
 	each_batch(v, ends->active, visit);
+	each_batch(v, ends->visited, visit);
+	for (kept = ends->kept; kept != NULL; kept = kept->next)
+		each_batch(v, &kept->batch, visit);
 	gyre__lock_drop(&ends->lock);
 }
 

@@ -25,9 +25,10 @@
  *   PENDING a newborn that is reached, and whose slots are still to be counted (engine tagged).
  *   FINALIZED  its finalizer has run, or waits to.
  *   IN_ZEROS   in the list of those that count 0 and have a weak cell, or a finalizer to run.
+ *   EXEMPT     never a candidate nor traced, as if it were held from outside; counted as ever.
  *
  * A released object that waits for its references to be given up keeps the link of that list where
- * its counts were, so a list of any length dies without memory. Addresses of up to 53 bits fit;
+ * its counts were, so a list of any length dies without memory. Addresses of up to 52 bits fit;
  * Linux gives none beyond 52 to who does not ask for it.
  */
 #ifndef GYRE_WORD_H
@@ -56,10 +57,11 @@
 
 #define GYRE_FINALIZED ((uint64_t)1 << 12)
 #define GYRE_IN_ZEROS ((uint64_t)1 << 13)
+#define GYRE_EXEMPT ((uint64_t)1 << 14)
 
-#define GYRE_FLAGS_BITS 14
+#define GYRE_FLAGS_BITS 15
 #define GYRE_FLAGS (((uint64_t)1 << GYRE_FLAGS_BITS) - 1)
-#define GYRE_COUNT_BITS 25
+#define GYRE_COUNT_BITS 24
 #define GYRE_COUNT_MASK (((uint64_t)1 << GYRE_COUNT_BITS) - 1)
 /* Where a count sticks: earlier in simulation, so that a thousand references do it. */
 #define GYRE_COUNT_MAX GYRE_IF_SIM((uint64_t)1023, GYRE_COUNT_MASK)
@@ -68,7 +70,7 @@
 #define GYRE_RC_ONE ((uint64_t)1 << GYRE_RC_SHIFT)
 #define GYRE_CRC_ONE ((uint64_t)1 << GYRE_CRC_SHIFT)
 
-_Static_assert(GYRE_CRC_SHIFT + GYRE_COUNT_BITS == 64, "two counts and the flags fill the word");
+_Static_assert(GYRE_CRC_SHIFT + GYRE_COUNT_BITS <= 64, "two counts and the flags fit the word");
 
 /* Lists that hold a pointer to the object: while one does, the cell is not freed. */
 #define GYRE_LISTED (GYRE_IN_YOUNG | GYRE_IN_TRACE | GYRE_IN_SET | GYRE_IN_ZEROS)
@@ -108,12 +110,13 @@ static inline bool gyre__is_newborn(uint64_t word)
 
 /*
  * Whether trial deletion may look into an object. Not before its birth is over, not when it is
- * dead, stuck or judged already; and never an acyclic one. What is left out counts as an outside
- * reference, which errs towards life.
+ * dead, stuck, judged already or exempt; and never an acyclic one. What is left out counts as an
+ * outside reference, which errs towards life.
  */
 static inline bool gyre__traceable(uint64_t word, const struct gyre__locator *locator)
 {
-	return (word & (GYRE_BORN | GYRE_RELEASED | GYRE_STUCK | GYRE_IN_SET)) == GYRE_BORN &&
+	return (word & (GYRE_BORN | GYRE_RELEASED | GYRE_STUCK | GYRE_IN_SET | GYRE_EXEMPT)) ==
+		       GYRE_BORN &&
 	       !gyre__is_newborn(word) && gyre__rc(word) != 0 && !locator->acyclic;
 }
 

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "heap.h"
 #include "mutator.h"
+#include "type.h"
 
 static unsigned bucket_of(uint64_t ns)
 {
@@ -101,6 +102,12 @@ static void copy_collector(struct gyre_heap *heap, struct gyre_stats *s)
 	s->views_looked_up = gyre__counter_get(&c->views_looked_up);
 	s->weak_cleared = gyre__counter_get(&c->weak_cleared);
 	s->weak_revived = gyre__counter_get(&c->weak_revived);
+	s->near_passes = gyre__counter_get(&c->near_passes);
+	s->full_collects = gyre__counter_get(&c->full_collects);
+	s->candidates_waiting = gyre__counter_get(&c->candidates_waiting);
+	s->interval_ns = gyre__counter_get(&c->interval_ns);
+	s->surviving_bytes = gyre__counter_get(&c->surviving_bytes);
+	s->exempt = gyre__counter_get(&c->exempt);
 	s->collector_ns = gyre__counter_get(&c->collector_ns);
 	s->phases.wait_ns = gyre__counter_get(&c->wait_ns);
 	s->phases.count_ns = gyre__counter_get(&c->count_ns);
@@ -123,6 +130,9 @@ static void copy_shared(struct gyre_heap *heap, struct gyre_stats *s)
 	s->finalizers_run = gyre__counter_get(&c->finalizers_run);
 	s->finalizers_waiting = gyre__counter_get(&c->finalizers_waiting);
 	s->finalizers_waiting_max = gyre__counter_get(&c->finalizers_waiting_max);
+	s->census_visits = gyre__counter_get(&c->census_visits);
+	s->garbage_cycles = gyre__counter_get(&c->garbage_cycles);
+	s->garbage_objects = gyre__counter_get(&c->garbage_objects);
 	s->poison_faults = gyre__counter_get(&c->poison_faults);
 	s->orphans = gyre__counter_get(&c->orphans);
 	s->stalls = gyre__counter_get(&c->stalls);
@@ -141,7 +151,9 @@ enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stat
 
 	/* The sizes there have been. */
 	if (heap == NULL || stats == NULL ||
-	    (stats->size != sizeof(all) && stats->size != offsetof(struct gyre_stats, weak_cells) &&
+	    (stats->size != sizeof(all) &&
+	     stats->size != offsetof(struct gyre_stats, near_passes) &&
+	     stats->size != offsetof(struct gyre_stats, weak_cells) &&
 	     stats->size != offsetof(struct gyre_stats, newborns_counted)))
 		return GYRE_INVALID;
 	if (gyre__frozen(heap))
@@ -151,7 +163,33 @@ enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stat
 	copy_collector(heap, &all);
 	copy_shared(heap, &all);
 	gyre__registry_count(heap, &all.mutators, &all.mutators_parked);
+	all.types = gyre__types_count(heap);
 	memcpy(stats, &all, stats->size);
+	return GYRE_OK;
+}
+
+enum gyre_status gyre_type_stats(const struct gyre_type *type, struct gyre_type_stats *stats)
+{
+	const struct gyre__type_counters *c;
+
+	if (type == NULL || stats == NULL || stats->size != sizeof(*stats))
+		return GYRE_INVALID;
+	if (gyre__frozen(type->heap))
+		return GYRE_FROZEN;
+	c = type->counted;
+	stats->name = type->name;
+	/* In this order, so that no difference is below 0: each is counted after what it is taken
+	 * from; but a member of a dead set that a list still holds is freed a little later. */
+	stats->reclaimed_by_cycle = gyre__counter_get(&c->by_cycle);
+	stats->objects_reclaimed = gyre__counter_get(&c->reclaimed);
+	stats->bytes_reclaimed = gyre__counter_get(&c->bytes_reclaimed);
+	stats->objects_allocated = gyre__counter_get(&c->allocated);
+	stats->bytes_allocated = gyre__counter_get(&c->bytes_allocated);
+	if (stats->reclaimed_by_cycle > stats->objects_reclaimed)
+		stats->reclaimed_by_cycle = stats->objects_reclaimed;
+	stats->reclaimed_by_count = stats->objects_reclaimed - stats->reclaimed_by_cycle;
+	stats->objects_live = stats->objects_allocated - stats->objects_reclaimed;
+	stats->bytes_live = stats->bytes_allocated - stats->bytes_reclaimed;
 	return GYRE_OK;
 }
 

@@ -54,6 +54,8 @@ struct gyre__collector_counters {
 	gyre__counter sets_found, sets_freed, sets_refused_delta, sets_refused_sigma;
 	gyre__counter counts_stuck, trace_faults, journal_entries, collector_ns;
 	gyre__counter newborns_counted, views_looked_up, weak_cleared, weak_revived;
+	gyre__counter near_passes, full_collects, candidates_waiting, interval_ns;
+	gyre__counter surviving_bytes, exempt;
 	gyre__counter wait_ns, count_ns, verdict_ns, release_ns, near_ns, far_ns, flush_ns;
 };
 
@@ -71,6 +73,7 @@ struct gyre__shared_counters {
 	gyre__counter journal_bytes, journal_bytes_max, bytes_mapped, bytes_mapped_max;
 	gyre__counter window_stores, weak_cells, notices_called, finalizers_run;
 	gyre__counter finalizers_waiting, finalizers_waiting_max;
+	gyre__counter census_visits, garbage_cycles, garbage_objects;
 	struct gyre__delays delays[GYRE_DELAY_COUNT];
 };
 

@@ -85,6 +85,12 @@ void gyre__ends_destroy(struct gyre_heap *heap)
 		ends->first = batch->next;
 		batch_free(batch);
 	}
+	while (ends->kept != NULL) {
+		struct gyre__kept *kept = ends->kept;
+
+		ends->kept = kept->next;
+		free(kept);
+	}
 	gyre__slabs_each(heap, free_notices_of, NULL);
 	gyre__vector_destroy(&ends->rearmed);
 	gyre__vector_destroy(&ends->attached);
@@ -165,14 +171,17 @@ static struct gyre__batch *take(struct gyre_mutator *m)
 	return batch;
 }
 
+static void take_out(struct gyre__batch **list, const struct gyre__batch *batch)
+{
+	while (*list != batch)
+		list = &(*list)->next;
+	*list = batch->next;
+}
+
 /* Takes a batch out of the active ones. Lock held. */
 static void unlist(struct gyre__ends *ends, struct gyre__batch *batch)
 {
-	struct gyre__batch **at = &ends->active;
-
-	while (*at != batch)
-		at = &(*at)->next;
-	*at = batch->next;
+	take_out(&ends->active, batch);
 	if (ends->active == NULL && ends->first == NULL)
 		gyre__event_signal(&ends->changed);
 }
@@ -261,12 +270,9 @@ static void call_finalizers(struct gyre_mutator *m, struct gyre__batch *batch)
 	}
 }
 
-/* Ends the pins of a batch, by m's journal, and the batch. No safe point after the last one. */
-static void unpin(struct gyre_mutator *m, struct gyre__batch *batch)
+void gyre__unpin_up_to(struct gyre_mutator *m, struct gyre__batch *batch, size_t count)
 {
-	struct gyre__ends *ends = &m->heap->ends;
-
-	while (batch->unpinned < batch->count) {
+	while (batch->unpinned < count) {
 		if (gyre__spare_reserve(m, m->heap->engine->needs(m, 1))) {
 			uintptr_t object = (uintptr_t)batch->objects[batch->unpinned++];
 
@@ -277,6 +283,43 @@ static void unpin(struct gyre_mutator *m, struct gyre__batch *batch)
 		gyre__pause_ns(PAUSE_NS);
 		gyre_unpark(m);
 	}
+}
+
+void gyre__visit_begin(struct gyre__ends *ends, struct gyre__batch *batch)
+{
+	batch->next = ends->visited;
+	ends->visited = batch;
+}
+
+void gyre__visit_end(struct gyre_mutator *m, struct gyre__batch *batch)
+{
+	struct gyre__ends *ends = &m->heap->ends;
+
+	gyre__lock_take(&ends->lock);
+	take_out(&ends->visited, batch);
+	gyre__lock_drop(&ends->lock);
+	batch->count = batch->unpinned = 0;
+}
+
+void gyre__visits_leave(struct gyre_mutator *m)
+{
+	gyre__kept_leave(m);
+	while (m->visiting != NULL) {
+		struct gyre__batch *batch = m->visiting; /* rare: thread ends in a visit */
+
+		gyre__unpin_up_to(m, batch, batch->count);
+		m->visiting = batch->outer;
+		gyre__visit_end(m, batch);
+		free(batch);
+	}
+}
+
+/* Ends the pins of a batch, by m's journal, and the batch. No safe point after the last one. */
+static void unpin(struct gyre_mutator *m, struct gyre__batch *batch)
+{
+	struct gyre__ends *ends = &m->heap->ends;
+
+	gyre__unpin_up_to(m, batch, batch->count);
 	gyre__lock_take(&ends->lock);
 	m->batch = batch->outer;
 	unlist(ends, batch);

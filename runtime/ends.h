@@ -53,12 +53,25 @@ struct gyre__notice {
 	};
 };
 
+/* A dead cycle that is kept by gyre_save_all: its members are pinned. While it is visited it stays
+ * in its list, also if it is dropped meanwhile. Guarded by the lock. */
+struct gyre__kept {
+	struct gyre__batch batch; /* of the members, nothing to be called */
+	struct gyre__kept *next, *previous;
+	struct gyre__kept *outer; /* what its visitor visits beside it */
+	uint64_t id, bytes;
+	bool visited, dropped;
+};
+
 struct gyre__ends {
 	struct gyre__lock lock;
 	struct gyre__event work;    /* a batch was queued, or the finalizer thread is to stop */
 	struct gyre__event changed; /* a batch was queued, or no batch waits or runs any more */
 	struct gyre__batch *first, **last; /* the queue */
 	struct gyre__batch *active;
+	struct gyre__batch *visited; /* objects that a thread looks at: nothing to be called */
+	struct gyre__kept *kept, *last_kept; /* oldest first */
+	uint64_t kept_ids;
 	uint64_t next_id;
 	struct gyre__vector rearmed; /* objects whose finalizers are to run again */
 	/* Objects of acyclic types that got the first attachment in their slab. */
@@ -85,6 +98,18 @@ struct gyre__batch *gyre__batch_make(size_t count);
 void gyre__batch_queue(struct gyre_heap *heap, struct gyre__batch *batch);
 /* What m was running when its thread ended goes to whoever comes next. */
 void gyre__batch_leave(struct gyre_mutator *m);
+
+/* Puts a batch of pinned objects that a thread looks at into its list. Lock held. */
+void gyre__visit_begin(struct gyre__ends *ends, struct gyre__batch *batch);
+/* Its objects are unpinned by m's journal, in order, up to number count. Between two of them m may
+ * reach a safe point, after the last one it does not. */
+void gyre__unpin_up_to(struct gyre_mutator *m, struct gyre__batch *batch, size_t count);
+/* Takes such a batch, which is unpinned, out of its list; it is empty again. */
+void gyre__visit_end(struct gyre_mutator *m, struct gyre__batch *batch);
+/* The thread of m has ended while it visited kept cycles. */
+void gyre__kept_leave(struct gyre_mutator *m);
+/* m's thread has ended while it looked at objects: they are unpinned. */
+void gyre__visits_leave(struct gyre_mutator *m);
 
 bool gyre__batch_waits(struct gyre__ends *ends);
 /* Runs the oldest batch that waits; false if none does. */

@@ -87,23 +87,9 @@ void gyre__finalizer_stop(struct gyre_heap *heap)
 	ends->started = ends->stop = false;
 }
 
-/* Whether m may reach a safe point of that kind now. */
-static enum gyre_status may_run(struct gyre_mutator *m, const char *call)
-{
-	if (m == NULL)
-		return GYRE_INVALID;
-	if (gyre__frozen(m->heap))
-		return GYRE_FROZEN;
-	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
-		return GYRE_PARKED;
-	gyre__check_mutator(m, call);
-	(void)call;
-	return GYRE_OK;
-}
-
 enum gyre_status gyre_finalize_next(struct gyre_mutator *m, uint64_t *ran)
 {
-	enum gyre_status status = may_run(m, "gyre_finalize_next");
+	enum gyre_status status = gyre__may_wait(m, "gyre_finalize_next");
 	uint64_t number = 0;
 
 	if (status != GYRE_OK)
@@ -149,7 +135,7 @@ static bool wait_for_others(struct gyre_mutator *m, bool by_caller)
 
 enum gyre_status gyre_finalize_wait(struct gyre_mutator *m)
 {
-	enum gyre_status status = may_run(m, "gyre_finalize_wait");
+	enum gyre_status status = gyre__may_wait(m, "gyre_finalize_wait");
 	bool by_caller;
 	uint64_t ran;
 

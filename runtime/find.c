@@ -58,6 +58,40 @@ bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *s
 	return true;
 }
 
+/* The arena of the lowest address from `from` on. */
+static struct gyre__arena *arena_from(struct gyre_heap *heap, uintptr_t from)
+{
+	struct gyre__arena *arena, *lowest = NULL;
+
+	gyre__lock_take(&heap->slabs.lock);
+	for (arena = heap->slabs.arenas; arena != NULL; arena = arena->next)
+		if ((uintptr_t)arena >= from && (lowest == NULL || arena < lowest))
+			lowest = arena;
+	gyre__lock_drop(&heap->slabs.lock);
+	return lowest;
+}
+
+struct gyre__slab *gyre__cursor_slab(struct gyre_heap *heap, struct gyre__cursor *cursor)
+{
+	struct gyre__arena *arena;
+
+	while ((arena = arena_from(heap, cursor->arena)) != NULL) {
+		if ((uintptr_t)arena != cursor->arena || cursor->slab == 0)
+			*cursor = (struct gyre__cursor){ (uintptr_t)arena, 1, 0 };
+		for (; cursor->slab < (arena->sole ? 2 : GYRE_ARENA_SLABS); cursor->slab++) {
+			struct gyre__slab *slab = &arena->slabs[cursor->slab];
+			enum gyre__slab_state state = gyre__slab_state(slab);
+
+			if (state != GYRE_SLAB_FREE && state != GYRE_SLAB_TAIL &&
+			    cursor->cell < slab->shape.cells)
+				return slab;
+			cursor->cell = 0;
+		}
+		*cursor = (struct gyre__cursor){ (uintptr_t)arena + 1, 0, 0 };
+	}
+	return NULL;
+}
+
 bool gyre__is_object(struct gyre_heap *heap, const void *address)
 {
 	struct gyre__arena *arena = gyre__arena_of(address), *at;

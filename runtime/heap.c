@@ -55,10 +55,8 @@ static bool in_range(const struct gyre_options *o)
 	const uint64_t hour = 3600u * (uint64_t)1000000000;
 
 	return o->journal_limit >= 16 * GYRE_CHUNK_BYTES && o->journal_limit <= SIZE_MAX / 2 &&
-	       o->epoch_bytes >= 4096 && o->epoch_bytes <= SIZE_MAX / 64 &&
-	       o->heap_limit <= SIZE_MAX / 2 && o->epoch_ns <= hour && o->stall_ns <= hour &&
-	       o->delay_ns <= hour && o->near_budget <= (uint32_t)1 << 30 &&
-	       o->far_percent <= 100000 && o->collector_stack <= (size_t)1 << 30 &&
+	       o->heap_limit <= SIZE_MAX / 2 && gyre__thresholds_in_range(o) &&
+	       o->stall_ns <= hour && o->collector_stack <= (size_t)1 << 30 &&
 	       (unsigned)o->engine <= GYRE_ENGINE_RECYCLER &&
 	       (unsigned)o->finalizing <= GYRE_FINALIZE_HOST && o->finalizer_ns <= hour &&
 	       (o->flags & ~(unsigned)(GYRE_POISON | GYRE_CLOSE_FINALIZES | GYRE_CLOSE_REPORTS)) ==
@@ -84,6 +82,7 @@ static bool read_options(struct gyre_heap *heap, const struct gyre_options *opti
 		heap->options.engine == GYRE_ENGINE_RECYCLER ? &gyre__recycler : &gyre__tagged;
 	strncpy(heap->name, heap->options.name, sizeof(heap->name) - 1);
 	heap->options.name = heap->name;
+	gyre__thresholds_use(heap, &heap->options);
 	return true;
 }
 
@@ -94,13 +93,15 @@ static bool init_locks(struct gyre_heap *heap)
 	return gyre__lock_init(&heap->registry.lock) &&
 	       gyre__event_init(&heap->registry.released) &&
 	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
-	       gyre__lock_init(&heap->roots_lock) && gyre__lock_init(&heap->fork_lock) &&
+	       gyre__lock_init(&heap->watchers.lock) && gyre__lock_init(&heap->roots_lock) &&
+	       gyre__lock_init(&heap->fork_lock) &&
 	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks) &&
 	       gyre__ends_init(heap);
 }
 
 static void destroy(struct gyre_heap *heap)
 {
+	gyre__watchers_destroy(heap);
 	gyre__ends_destroy(heap);
 	gyre__slabs_destroy(&heap->slabs);
 	gyre__chunks_destroy(&heap->chunks);

@@ -41,11 +41,37 @@ struct gyre__pressure {
 	_Atomic(uint32_t) lag;        /* of the far pass: 1000 calls for the full delay */
 };
 
+/* Options that are changed while the heap is open, by gyre_thresholds_set. All accesses are
+ * relaxed: each is a figure by itself. */
+struct gyre__thresholds {
+	_Atomic(size_t) epoch_bytes;
+	_Atomic(uint64_t) epoch_ns, delay_ns;
+	_Atomic(uint32_t) near_budget, far_percent;
+};
+
+/* Who is told of passes and collections. The lock is held while one is told. */
+struct gyre__watcher {
+	struct gyre__watcher *next;
+	gyre_collect_fn fn;
+	void *arg;
+	uint64_t id;
+};
+
+struct gyre__watchers {
+	struct gyre__lock lock;
+	struct gyre__watcher *first;
+	uint64_t ids;
+	_Atomic(uint32_t) any; /* a hint: the list is not empty */
+};
+
 struct gyre_heap {
 	_Atomic(uint64_t) phase; /* handshakes asked for: see engine.h */
 	_Atomic(uint32_t) frozen;
 	const struct gyre__engine *engine;
 	struct gyre_options options; /* complete: no field is 0 by default */
+	struct gyre__thresholds thresholds;
+	_Atomic(uint32_t) saves_all; /* dead cycles are kept */
+	_Atomic(uint32_t) disabled;  /* no near nor far pass begins but in gyre_collect */
 	char name[16];
 
 	struct gyre__registry registry;
@@ -58,6 +84,7 @@ struct gyre_heap {
 	uint32_t types_count;
 
 	struct gyre__ends ends;
+	struct gyre__watchers watchers;
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;
@@ -75,6 +102,18 @@ static inline bool gyre__frozen(struct gyre_heap *heap)
 	/* Relaxed: written before the child's only thread reads it. */
 	return atomic_load_explicit(&heap->frozen, memory_order_relaxed) != 0;
 }
+
+/* The value of a threshold now. */
+#define gyre__threshold(heap, name)                                                                \
+	atomic_load_explicit(&(heap)->thresholds.name, memory_order_relaxed)
+
+void gyre__watchers_destroy(struct gyre_heap *heap);
+/* Collector: tells all of them. */
+void gyre__watchers_tell(struct gyre_heap *heap, const struct gyre_collect_info *info);
+
+/* Whether those of the options that are thresholds are in range, and makes them the heap's. */
+bool gyre__thresholds_in_range(const struct gyre_options *options);
+void gyre__thresholds_use(struct gyre_heap *heap, const struct gyre_options *options);
 
 /* Writes one line to the host's log. No lock may be held. */
 __attribute__((format(printf, 3, 4))) void

@@ -142,7 +142,8 @@ enum gyre_status gyre_detach(struct gyre_mutator *m)
 		return GYRE_INVALID;
 	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
-	if (m->head.keeps != NULL || m->batch != NULL)
+	if (m->head.keeps != NULL || m->batch != NULL || m->visiting != NULL ||
+	    m->kept != NULL)
 		return GYRE_BUSY;
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		gyre_unpark(m);
@@ -168,6 +169,7 @@ void gyre__mutator_ended(void *value)
 	if (m->farewells++ < FAREWELL_ROUNDS && gyre__leavings_set(&heap->leavings, m))
 		return;
 	gyre__batch_leave(m);
+	gyre__visits_leave(m);
 	memcpy(name, m->name, sizeof(name));
 	gyre__counter_add_shared(&heap->shared.orphans, 1); /* rare: orphaned journal */
 	gyre__log(heap, GYRE_LOG_WARNING,

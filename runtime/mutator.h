@@ -22,6 +22,7 @@
 #include "journal.h"
 #include "platform/qsbr.h"
 #include "platform/ring.h"
+#include "to_collector.h"
 
 enum gyre__mutator_state {
 	GYRE_MUTATOR_RUNNING,
@@ -125,6 +126,8 @@ struct gyre_mutator {
 	/* Finalizers. */
 	bool internal;             /* gyre's own: for the host it does not count as attached */
 	struct gyre__batch *batch; /* that it runs, the innermost */
+	struct gyre__batch *visiting; /* whose objects it looks at, the innermost */
+	struct gyre__kept *kept;      /* the dead cycle that it looks at, the innermost */
 	_Atomic(uint64_t) running_since; /* ns; 0: no finalizer or callback runs */
 	_Atomic(const char *) running;   /* the name of its type, or what it is */
 };
@@ -190,6 +193,11 @@ void gyre__bins_freeze(struct gyre_mutator *m);
 /* gyre_attach; internal: for a thread of gyre's own, or for gyre_heap_close. */
 enum gyre_status gyre__attach(struct gyre_heap *heap, unsigned flags, bool internal,
 			      struct gyre_mutator **m);
+
+/* Whether m may reach a safe point within a call: GYRE_INVALID, GYRE_FROZEN, GYRE_PARKED. */
+enum gyre_status gyre__may_wait(const struct gyre_mutator *m, const char *call);
+/* Has an errand done by the collector, with m parked; a safe point. */
+void gyre__errand_for(struct gyre_mutator *m, gyre__errand_fn *errand, void *arg);
 
 /* Runs again after a park; not a safe point. The owner. */
 void gyre__unpark(struct gyre_mutator *m);

@@ -22,7 +22,7 @@ void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 	struct gyre_heap *heap = m->heap;
 	uint64_t before =
 		atomic_fetch_add_explicit(&heap->pressure.volume, bytes, memory_order_relaxed);
-	size_t epoch = heap->options.epoch_bytes;
+	size_t epoch = gyre__threshold(heap, epoch_bytes);
 
 	/* Once an epoch, and again for each further one that the collector did not get round to. */
 	if (before / epoch != (before + bytes) / epoch)
@@ -63,14 +63,15 @@ static uint64_t share(uint64_t value, uint64_t from, uint64_t to, uint64_t full)
 
 uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap)
 {
-	const struct gyre_options *o = &heap->options;
+	uint64_t limit = heap->options.journal_limit;
 	uint64_t volume = atomic_load_explicit(&heap->pressure.volume, memory_order_relaxed);
 	uint64_t journals = gyre__counter_get(&heap->shared.journal_bytes);
-	uint64_t by_volume =
-		share(volume, DEBT_FREE * o->epoch_bytes, DEBT_FULL * o->epoch_bytes, o->delay_ns);
-	uint64_t by_lag = o->delay_ns / 1000 *
-			  atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed);
-	uint64_t by_journal = share(journals, o->journal_limit / 4, o->journal_limit, o->delay_ns);
+	uint64_t epoch = gyre__threshold(heap, epoch_bytes);
+	uint64_t most = gyre__threshold(heap, delay_ns);
+	uint64_t by_volume = share(volume, DEBT_FREE * epoch, DEBT_FULL * epoch, most);
+	uint64_t by_lag =
+		most / 1000 * atomic_load_explicit(&heap->pressure.lag, memory_order_relaxed);
+	uint64_t by_journal = share(journals, limit / 4, limit, most);
 
 	if (by_lag > by_volume)
 		by_volume = by_lag;

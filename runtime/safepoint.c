@@ -214,20 +214,36 @@ enum gyre_status gyre_unpark(struct gyre_mutator *m)
 	return GYRE_OK;
 }
 
-enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
+enum gyre_status gyre__may_wait(const struct gyre_mutator *m, const char *call)
 {
-	enum gyre_status status;
-	struct gyre_heap *heap;
-	uint64_t before;
-
 	if (m == NULL)
 		return GYRE_INVALID;
-	heap = m->heap;
-	if (gyre__frozen(heap))
+	if (gyre__frozen(m->heap))
 		return GYRE_FROZEN;
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
 		return GYRE_PARKED;
-	gyre__check_mutator(m, "gyre_collect");
+	gyre__check_mutator(m, call);
+	(void)call;
+	return GYRE_OK;
+}
+
+void gyre__errand_for(struct gyre_mutator *m, gyre__errand_fn *errand, void *arg)
+{
+	park(m);
+	gyre__collector_errand(m->heap, errand, arg);
+	gyre__unpark(m);
+	gyre_safepoint(m);
+}
+
+enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed)
+{
+	enum gyre_status status = gyre__may_wait(m, "gyre_collect");
+	struct gyre_heap *heap;
+	uint64_t before;
+
+	if (status != GYRE_OK)
+		return status;
+	heap = m->heap;
 	before = gyre__counter_get(&heap->counted.objects_reclaimed);
 	park(m);
 	status = gyre__collector_collect(heap);
@@ -242,15 +258,12 @@ enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *
 			     gyre_verify_fn found, void *arg)
 {
 	struct gyre_verify_report whole = { .size = sizeof(whole) };
-	enum gyre_status status;
+	enum gyre_status status = gyre__may_wait(m, "gyre_verify");
 
-	if (m == NULL || (report != NULL && report->size != sizeof(whole)))
+	if (report != NULL && report->size != sizeof(whole))
 		return GYRE_INVALID;
-	if (gyre__frozen(m->heap))
-		return GYRE_FROZEN;
-	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
-		return GYRE_PARKED;
-	gyre__check_mutator(m, "gyre_verify");
+	if (status != GYRE_OK)
+		return status;
 	park(m);
 	status = gyre__collector_verify(m->heap, &whole, found, arg);
 	gyre__unpark(m);

@@ -268,6 +268,17 @@ void gyre__slabs_trim(struct gyre_heap *heap);
 bool gyre__slabs_each(struct gyre_heap *heap, bool (*visit)(struct gyre__slab *slab, void *arg),
 		      void *arg);
 
+/* A place in a walk over the cells of a heap that goes on later: by address, so that it does not
+ * matter what becomes of the slab or arena that it was in. All 0: the beginning. */
+struct gyre__cursor {
+	uintptr_t arena;
+	uint32_t slab, cell;
+};
+
+/* Collector: the slab in use at the cursor, or the next one, to whose first cell the cursor moves;
+ * NULL: there is none. At the end of a slab the cursor's cell is the number of its cells. */
+struct gyre__slab *gyre__cursor_slab(struct gyre_heap *heap, struct gyre__cursor *cursor);
+
 /* Whether address is the start of a cell in use by heap; takes the slabs' lock. For checks. */
 bool gyre__is_object(struct gyre_heap *heap, const void *address);
 

@@ -62,6 +62,11 @@
 	  "a newborn with a finalizer is freed like any other")                                    \
 	X(special_not_suspected, GYRE_IN_TAGGED,                                                   \
 	  "a newborn with a finalizer that only garbage reaches is no candidate")                  \
+	X(census_takes_members, GYRE_IN_RECYCLER,                                                  \
+	  "a census pins members of candidate sets, and the verdict is not told")                  \
+	X(exempt_forgotten, GYRE_IN_BOTH,                                                          \
+	  "what was exempt is no candidate when it is so no more")                                 \
+	X(kept_unpinned, GYRE_IN_BOTH, "the members of a kept cycle are not pinned")               \
 	X(open_blackens, GYRE_IN_TAGGED, "a trial follows slots that the open epoch has written")  \
 	X(remains_at_once, GYRE_IN_TAGGED,                                                         \
 	  "what remains of a refused set is judged again in the same processing")                  \

@@ -179,10 +179,11 @@ static void type_free(struct gyre_type *type)
 static struct gyre_type *compile(struct gyre_heap *heap, const struct gyre_type_desc *desc,
 				 size_t fixed, size_t element)
 {
-	struct gyre_type *type = calloc(1, sizeof(*type));
+	struct gyre_type *type = calloc(1, sizeof(*type) + sizeof(*type->counted));
 
 	if (type == NULL)
 		return NULL;
+	type->counted = (struct gyre__type_counters *)(type + 1);
 	type->heap = heap;
 	type->object_bytes = desc->object_bytes;
 	type->object_align = desc->object_align;
@@ -250,6 +251,28 @@ void gyre__types_destroy(struct gyre_heap *heap)
 		heap->types = type->next;
 		type_free(type);
 	}
+}
+
+uint32_t gyre__types_count(struct gyre_heap *heap)
+{
+	uint32_t count;
+
+	gyre__lock_take(&heap->registry.lock);
+	count = heap->types_count;
+	gyre__lock_drop(&heap->registry.lock);
+	return count;
+}
+
+const struct gyre_type *gyre_type_next(struct gyre_heap *heap, const struct gyre_type *type)
+{
+	if (heap == NULL)
+		return NULL;
+	if (type != NULL)
+		return type->next;
+	gyre__lock_take(&heap->registry.lock);
+	type = heap->types;
+	gyre__lock_drop(&heap->registry.lock);
+	return type;
 }
 
 const char *gyre_type_name(const struct gyre_type *type)

@@ -7,8 +7,8 @@
  *   2. Across a safe point, only what a keep frame, a root or a slot of a live object holds does.
  *   3. Slots are read and written through the calls of slot.h only.
  *   4. The safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify,
- *      gyre_detach and gyre_fork_before. Allocation is none: it returns NULL at the
- *      limit and moves nothing.
+ *      gyre_detach, gyre_fork_before, and what finalize.h, heap.h and inspect.h name.
+ *      Allocation is none: it returns NULL at the limit and moves nothing.
  *   5. A thread that neither reaches a safe point nor parks holds up reclamation (never other
  *      threads), and gyre names it.
  */
@@ -18,6 +18,7 @@
 #include <gyre/collections.h>
 #include <gyre/finalize.h>
 #include <gyre/heap.h>
+#include <gyre/inspect.h>
 #include <gyre/mutator.h>
 #include <gyre/scope.h>
 #include <gyre/slot.h>

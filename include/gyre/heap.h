@@ -10,6 +10,7 @@
 #ifndef GYRE_HEAP_H
 #define GYRE_HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,7 +34,8 @@ enum gyre_heap_flags {
 	/* gyre_heap_close first runs the finalizers of all objects that are still there, and the
 	 * callbacks that were registered with GYRE_NOTICE_AT_CLOSE. */
 	GYRE_CLOSE_FINALIZES = 2,
-	/* gyre_heap_close logs how many objects of each type were still there. */
+	/* gyre_heap_close logs how many objects of each type were still there, most bytes first,
+	 * and how many of them save-all has kept. */
 	GYRE_CLOSE_REPORTS = 4,
 };
 
@@ -104,6 +106,85 @@ GYRE_API enum gyre_status gyre_heap_close(struct gyre_heap *heap);
  * better. GYRE_PARKED, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_collect(struct gyre_mutator *m, uint64_t *reclaimed);
+
+/*
+ * Control of the collection of cycles. After gyre_disable no near and no far pass begins: garbage
+ * cycles stay, and what they hold; one that is under way goes on to its end. Everything else goes
+ * on: boundaries, counting, freeing by counts, weak cells, finalizers; and gyre_collect reclaims as
+ * ever. What was suspected meanwhile is looked at after gyre_enable. Any thread; not safe points.
+ * GYRE_INVALID, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_disable(struct gyre_heap *heap);
+GYRE_API enum gyre_status gyre_enable(struct gyre_heap *heap);
+GYRE_API bool gyre_is_enabled(const struct gyre_heap *heap);
+
+/* What looks for dead cycles. */
+enum gyre_collect_kind {
+	GYRE_COLLECT_NEAR, /* a near pass: once an epoch, if there are candidates */
+	GYRE_COLLECT_FAR,  /* a far pass: goes on over several epochs */
+	GYRE_COLLECT_FULL, /* gyre_collect; far passes are part of it */
+};
+
+/* One of them begins or ends. At the beginning all figures are 0. */
+struct gyre_collect_info {
+	size_t size; /* sizeof(struct gyre_collect_info) */
+	enum gyre_collect_kind kind;
+	bool ended;
+	uint64_t traced;      /* objects that near and far passes visited since it began */
+	uint64_t sets_found;  /* since it began */
+	uint64_t freed;       /* objects of dead cycles, since anything ended last */
+	uint64_t duration_ns; /* since it began, boundaries and other work between included */
+};
+
+/* Runs on the collector thread, which waits for it; it must not call gyre. */
+typedef void (*gyre_collect_fn)(void *arg, const struct gyre_collect_info *info);
+
+/*
+ * Has fn called whenever one of them begins and ends; *id is for gyre_off_collect, after which it
+ * is not called any more, nor still running. An end may come without its beginning, if that was
+ * before.
+ * Any thread but the collector's, no lock held that fn takes; not safe points. GYRE_NO_MEMORY,
+ * GYRE_INVALID (of gyre_off_collect: there is none with that id), GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_on_collect(struct gyre_heap *heap, gyre_collect_fn fn, void *arg,
+					  uint64_t *id);
+GYRE_API enum gyre_status gyre_off_collect(struct gyre_heap *heap, uint64_t id);
+
+/* Options that may be changed while the heap is open; their meaning is that of the fields of the
+ * same name of struct gyre_options. */
+struct gyre_thresholds {
+	size_t size; /* sizeof(struct gyre_thresholds), set by the caller */
+	size_t epoch_bytes;
+	uint64_t epoch_ns;
+	uint64_t delay_ns;
+	uint32_t near_budget;
+	uint32_t far_percent;
+};
+
+/*
+ * Reads and changes them. A field that is 0 is left as it is. GYRE_INVALID: one is out of range, or
+ * the size is unknown; none is changed then. Taken up by the collector within an epoch. Any thread;
+ * not safe points. GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_thresholds_get(struct gyre_heap *heap,
+					      struct gyre_thresholds *thresholds);
+GYRE_API enum gyre_status gyre_thresholds_set(struct gyre_heap *heap,
+					      const struct gyre_thresholds *thresholds);
+
+/*
+ * Makes all objects of the heap exempt from tracing, as gc.freeze of Python does: no trial deletion
+ * looks into them any more, as if each were held from outside; so a large live heap that stays, as
+ * after the start of a program, costs no pass any work. They are counted, and freed by their
+ * counts, as before; cycles that they are part of, or hold, stay. Objects that were found dead and
+ * wait for their end are left out, and what is born during the call may be. gyre_exempt_none makes
+ * them all ordinary again, and candidates, so that the next far pass finds what has become garbage
+ * meanwhile. (Not to be taken for GYRE_FROZEN, the state of a heap in the child of a fork.) Safe
+ * points: the collector does it, in several steps. GYRE_INVALID, GYRE_PARKED, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_exempt_all(struct gyre_mutator *m);
+GYRE_API enum gyre_status gyre_exempt_none(struct gyre_mutator *m);
+/* The number of exempt objects. Any thread. */
+GYRE_API uint64_t gyre_exempt_count(struct gyre_heap *heap);
 
 /* Asks for a boundary soon and returns at once. Any thread. */
 GYRE_API void gyre_collect_soon(struct gyre_heap *heap);

@@ -15,6 +15,7 @@
 #include <gyre/status.h>
 
 struct gyre_heap;
+struct gyre_type;
 
 /* Why a mutator was delayed. */
 enum gyre_delay {
@@ -76,10 +77,47 @@ struct gyre_stats {
 	uint64_t notices_called; /* callbacks of weak cells */
 	uint64_t finalizers_run;
 	uint64_t finalizers_waiting, finalizers_waiting_max; /* and callbacks: in batches */
+
+	/* Of the collector's control and of inspection: inspect.h. */
+	uint64_t near_passes;        /* with a candidate in hand */
+	uint64_t full_collects;      /* gyre_collect, counted once for all who waited for it */
+	uint64_t candidates_waiting; /* left to the far pass since it last began */
+	uint64_t interval_ns;        /* longest time to the next boundary while there is work */
+	uint64_t surviving_bytes;    /* what a far pass is due by; a lower bound */
+	uint64_t types;              /* registered, gyre's own among them */
+	uint64_t census_visits;      /* objects visited by censuses and as referrers */
+	uint64_t exempt;             /* objects that are exempt from tracing */
+	uint64_t garbage_cycles, garbage_objects; /* kept by gyre_save_all */
+};
+
+/* Figures of one type; 0 of what is not known. */
+struct gyre_type_stats {
+	size_t size; /* sizeof(struct gyre_type_stats), set by the caller */
+	const char *name;
+	uint64_t objects_live, bytes_live;
+	uint64_t objects_allocated, bytes_allocated;
+	uint64_t objects_reclaimed, bytes_reclaimed;
+	uint64_t reclaimed_by_count, reclaimed_by_cycle; /* objects */
 };
 
 /* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID. */
 GYRE_API enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stats);
+
+/*
+ * The same of a type. Objects of the open epoch are not counted yet, neither those that were born
+ * in it nor those that died; a cell is counted with all its bytes. Any thread; not a safe point.
+ * GYRE_INVALID, GYRE_FROZEN.
+ */
+GYRE_API enum gyre_status gyre_type_stats(const struct gyre_type *type,
+					  struct gyre_type_stats *stats);
+
+/*
+ * The types of a heap, most recent first, gyre's own (weak cells, the insides of collections) among
+ * them: type NULL gives the first, any other the one after it; NULL is the end. Types that are
+ * registered meanwhile are left out. Any thread; not a safe point.
+ */
+GYRE_API const struct gyre_type *gyre_type_next(struct gyre_heap *heap,
+						const struct gyre_type *type);
 
 /* "boundary", "journal", "allocation", "pressure". */
 GYRE_API const char *gyre_delay_name(enum gyre_delay delay);

@@ -205,6 +205,7 @@ static void reach_batches(const struct gyre__batch *batch)
 /* Marks what is reachable now; first what is so not only for batches of finalizers. */
 static void mark(void)
 {
+	const struct gyre__kept *kept;
 	unsigned i, n;
 
 	oracle.marking++;
@@ -223,6 +224,9 @@ static void mark(void)
 			continue;
 		reach_batches(sim.heaps[i]->ends.first);
 		reach_batches(sim.heaps[i]->ends.active);
+		reach_batches(sim.heaps[i]->ends.visited);
+		for (kept = sim.heaps[i]->ends.kept; kept != NULL; kept = kept->next)
+			reach_batches(&kept->batch);
 	}
 	follow();
 }

@@ -103,6 +103,9 @@ struct sim_scenario {
 	X(final_mortal)                                                                    \
 	X(final_closing)                                                                   \
 	X(ends_starved)                                                                    \
+	X(census)                                                                          \
+	X(exempt)                                                                          \
+	X(kept_garbage)                                                                    \
 	X(starved)
 
 #define SIM_SCENARIO_EXTERN(name) extern const struct sim_scenario sim_scenario_##name;
@@ -235,6 +238,17 @@ gyre_ref *sim_attachment(void *key, bool make);
 /* Safe points, as below. The first gives whether anything ran. */
 bool sim_finalize_next(void);
 void sim_finalize_wait(void);
+
+/* Visits nodes, of the whole heap or those that refer to node, until visit gives false; what that
+ * last visit was of, or NULL. Safe points; visit may do what a mutator may. */
+void *sim_census(bool (*visit)(void *node));
+void *sim_referrers(const void *node, bool (*visit)(void *node));
+/* Safe points, too. Exempt: sim_collect may leave garbage meanwhile, and must not be called. The
+ * visitor of kept cycles gets the first member of each. */
+void sim_exempt(bool on);
+void sim_garbage_visit(bool (*visit)(uint64_t id, void *node));
+void sim_garbage_drop(uint64_t id);
+void sim_garbage_clear(void);
 
 /* Safe points. What the thread held is held no more. */
 void sim_safepoint(void);

@@ -325,7 +325,7 @@ static void unborn(void **state)
 static void what_a_budget_leaves_out(void **state)
 {
 	struct world *w = (struct world *)*state;
-	uint32_t budget = w->heap->options.near_budget;
+	uint32_t budget = gyre__threshold(w->heap, near_budget);
 	struct gyre__collector *c;
 	struct gyre_root root;
 	struct node *n[4];
@@ -338,7 +338,7 @@ static void what_a_budget_leaves_out(void **state)
 	expect_ok(gyre_init(w->m, &n[1]->right, n[0]));
 	expect_ok(gyre_init(w->m, &n[3]->right, n[2]));
 	c = held_begin(w);
-	w->heap->options.near_budget = 2;
+	atomic_store(&w->heap->thresholds.near_budget, 2);
 	/* As in recycler, where the decrement of a birth brings each newborn to a trial. */
 	for (size_t i = 0; i < 4; i++)
 		*gyre__word_of(n[i]) |= GYRE_PROVEN;
@@ -350,7 +350,7 @@ static void what_a_budget_leaves_out(void **state)
 	expect_equal(held_word(n[0]) & GYRE_IN_SET, GYRE_IN_SET);
 	expect_equal(held_word(n[3]) & (GYRE_IN_SET | GYRE_PURPLE), 0);
 	expect(c->far.left > 0);
-	w->heap->options.near_budget = budget;
+	atomic_store(&w->heap->thresholds.near_budget, budget);
 	finish(w, c);
 	drop_all(w, &root, 1);
 }
