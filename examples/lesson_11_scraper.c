@@ -127,7 +127,7 @@ int main(void)
 	    gyre_type_register(heap, &page_desc, &page_type) ||
 	    gyre_type_register(heap, &recent_desc, &recent_type) ||
 	    gyre_root_init(m, &recent, gyre_new(m, recent_type)) || !gyre_load(&recent.slot) ||
-	    gyre_weakmap_open(m, &(struct gyre_keys){ NULL }, &cache) || /* keys are numbers */
+	    gyre_weakmap_open(m, &(struct gyre_keys){ .free = NULL }, &cache) || /* numbers */
 	    pthread_create(&server, NULL, serve, &served))
 		return 1;
 	for (i = 0; i < WORKERS; i++)
