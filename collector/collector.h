@@ -152,7 +152,9 @@ struct gyre__collector {
 	uint64_t idle_ns; /* how long to wait for nothing */
 	struct {
 		uint64_t interval_ns;   /* between two boundaries, as it is now */
+		uint64_t volume;        /* that calls for one */
 		uint64_t entries, dead; /* up to the last epoch */
+		uint32_t idle_epochs;   /* that have brought nothing, one after another */
 	} pace;
 };
 

@@ -269,6 +269,7 @@ static bool init(struct gyre__collector *c)
 	c->boundary_ns = c->far.ended_ns = c->trimmed_ns = gyre__now_ns();
 	c->idle_ns = gyre__threshold(c->heap, epoch_ns);
 	c->pace.interval_ns = gyre__threshold(c->heap, epoch_ns);
+	c->pace.volume = gyre__threshold(c->heap, epoch_bytes);
 	return gyre__lock_init(&r->lock) && gyre__event_init(&r->work) &&
 	       gyre__event_init(&r->done) && gyre__event_init(&c->watch_event) &&
 	       /* Room that the first passes, and passes without memory, can count on. */

@@ -3,7 +3,7 @@
  * pace.c: when a boundary is due, when a far pass is, and how the collector waits. Collector
  * thread.
  *
- * A boundary comes when mutators have allocated and journalled epoch_bytes, when there is
+ * A boundary comes when mutators have allocated and journalled an epoch's volume, when there is
  * unfinished work and epoch_ns have passed, or when it is asked for. A heap in which nothing
  * happens is looked at less and less often. Where slots are journalled once an epoch, an epoch
  * lasts longer while much is written and little dies: so long that applying it takes a small part
@@ -13,8 +13,10 @@
  */
 #include "collector.h"
 #include "engine.h"
+#include "pressure.h"
 
 #define IDLE_NS_MAX 1000000000u
+#define IDLE_EPOCHS 8 /* without an entry or a birth: nothing happens */
 #define FAR_REST 20
 #define FAR_REST_NS_LEAST 1000000000u
 /* An epoch in which less than this part of the entries are deaths is followed by one so many times
@@ -22,6 +24,11 @@
 #define STRETCH_YIELD 8
 #define STRETCH_SPAN 16
 #define STRETCH_MAX 256
+/* The volume of an epoch is such a share of the surviving heap, at most so many times epoch_bytes,
+ * and where the heap has a limit such a share of that. */
+#define VOLUME_SHARE 4
+#define VOLUME_MAX 8
+#define VOLUME_OF_LIMIT 32
 
 static bool asked(const struct gyre__requests *r)
 {
@@ -41,7 +48,7 @@ bool gyre__boundary_due(struct gyre__collector *c)
 	uint64_t volume = atomic_load_explicit(&c->heap->pressure.volume, memory_order_relaxed);
 	bool due;
 
-	if (volume >= gyre__threshold(c->heap, epoch_bytes) ||
+	if (volume >= c->pace.volume ||
 	    gyre__now_ns() - c->boundary_ns >= c->pace.interval_ns)
 		return true;
 	gyre__lock_take(&c->requests.lock);
@@ -91,7 +98,7 @@ bool gyre__far_due(struct gyre__collector *c)
 	    gyre__passes_off(c))
 		return false;
 	/* When nothing happens, a pass delays nobody and ends once and for all what is left. */
-	if (live > far_threshold(c) || (c->idle && c->young.count == 0))
+	if (live > far_threshold(c) || c->pace.idle_epochs >= IDLE_EPOCHS)
 		return true;
 	if (rest < FAR_REST_NS_LEAST)
 		rest = FAR_REST_NS_LEAST;
@@ -105,6 +112,25 @@ bool gyre__work_pending(const struct gyre__collector *c)
 	       c->cleared != NULL || c->zeros.count > 0 || c->zeros_lost;
 }
 
+/*
+ * The volume of the next epoch: a share of what has survived, so that what is made and dropped as a
+ * whole, a request's data say, dies before it is ever counted, if it is small beside the live heap.
+ */
+static void adapt_volume(struct gyre__collector *c)
+{
+	size_t least = gyre__threshold(c->heap, epoch_bytes);
+	size_t limit = c->heap->options.heap_limit / VOLUME_OF_LIMIT;
+	uint64_t volume = gyre__surviving_bytes(c) / VOLUME_SHARE;
+
+	if (volume > VOLUME_MAX * (uint64_t)least)
+		volume = VOLUME_MAX * (uint64_t)least;
+	if (limit != 0 && volume > limit)
+		volume = limit;
+	c->pace.volume = volume > least ? volume : least;
+	/* Relaxed: a figure by itself. */
+	atomic_store_explicit(&c->heap->pressure.epoch, (size_t)volume, memory_order_relaxed);
+}
+
 /* After an epoch: the length of the next, by what this one cost, if little died in it. */
 void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 {
@@ -113,6 +139,8 @@ void gyre__pace_adapt(struct gyre__collector *c, uint64_t took_ns)
 	uint64_t dead = gyre__counter_get(&counted->objects_reclaimed) - c->pace.dead;
 	uint64_t least = gyre__threshold(c->heap, epoch_ns), interval = STRETCH_SPAN * took_ns;
 
+	adapt_volume(c);
+	c->pace.idle_epochs = c->idle ? c->pace.idle_epochs + 1 : 0;
 	c->pace.entries += entries;
 	c->pace.dead += dead;
 	if (interval / STRETCH_MAX > least)

@@ -39,6 +39,7 @@ struct gyre__pressure {
 	_Atomic(uint64_t) volume;     /* bytes allocated and journalled since the last boundary */
 	_Atomic(uint64_t) journalled; /* the same, of journals of an engine that coalesces */
 	_Atomic(uint32_t) lag;        /* of the far pass: 1000 calls for the full delay */
+	_Atomic(size_t) epoch;        /* volume that calls for a boundary, if above epoch_bytes */
 };
 
 /* Options that are changed while the heap is open, by gyre_thresholds_set. All accesses are

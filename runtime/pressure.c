@@ -17,12 +17,20 @@
 #define DEBT_FULL 16    /* epochs of debt with the full delay */
 #define JOURNAL_SHARE 8 /* of its limit, filled: a boundary even of an engine that coalesces */
 
+size_t gyre__pressure_epoch(struct gyre_heap *heap)
+{
+	size_t least = gyre__threshold(heap, epoch_bytes);
+	size_t grown = atomic_load_explicit(&heap->pressure.epoch, memory_order_relaxed);
+
+	return grown > least ? grown : least;
+}
+
 void gyre__pressure_add(struct gyre_mutator *m, size_t bytes)
 {
 	struct gyre_heap *heap = m->heap;
 	uint64_t before =
 		atomic_fetch_add_explicit(&heap->pressure.volume, bytes, memory_order_relaxed);
-	size_t epoch = gyre__threshold(heap, epoch_bytes);
+	size_t epoch = gyre__pressure_epoch(heap);
 
 	/* Once an epoch, and again for each further one that the collector did not get round to. */
 	if (before / epoch != (before + bytes) / epoch)
@@ -66,7 +74,7 @@ uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap)
 	uint64_t limit = heap->options.journal_limit;
 	uint64_t volume = atomic_load_explicit(&heap->pressure.volume, memory_order_relaxed);
 	uint64_t journals = gyre__counter_get(&heap->shared.journal_bytes);
-	uint64_t epoch = gyre__threshold(heap, epoch_bytes);
+	uint64_t epoch = gyre__pressure_epoch(heap);
 	uint64_t most = gyre__threshold(heap, delay_ns);
 	uint64_t by_volume = share(volume, DEBT_FREE * epoch, DEBT_FULL * epoch, most);
 	uint64_t by_lag =
@@ -99,7 +107,7 @@ void gyre__pressure_boundary(struct gyre_heap *heap)
 
 void gyre__pressure_pardon(struct gyre_heap *heap)
 {
-	uint64_t most = DEBT_FREE * heap->options.epoch_bytes;
+	uint64_t most = DEBT_FREE * gyre__pressure_epoch(heap);
 	uint64_t volume = atomic_load_explicit(&heap->pressure.volume, memory_order_relaxed);
 
 	/* What is added between the two goes unnoticed, as at a boundary. */

@@ -3,12 +3,12 @@
  * pressure.h: back-pressure, as mutators feel it.
  *
  * The debt is what mutators have allocated and journalled since the last boundary: a collector that
- * keeps up opens a boundary each epoch_bytes. Up to DEBT_FREE epochs of debt nothing happens, from
- * there to DEBT_FULL the delay of a safe point grows in proportion to delay_ns. The same goes for
- * the journals, between a quarter of their limit and the limit. A far pass that cannot
- * keep up with the growth of the heap delays likewise. A delayed thread is parked, so the boundary
- * that relieves it never waits for it; and the delay is bounded, so a thread that never reaches a
- * safe point cannot stop the others.
+ * keeps up opens a boundary each epoch_bytes, or more where much is alive. Up to DEBT_FREE epochs
+ * of debt nothing happens, from there to DEBT_FULL the delay of a safe point grows in proportion to
+ * delay_ns. The same goes for the journals, between a quarter of their limit and the limit. A far
+ * pass that cannot keep up with the growth of the heap delays likewise. A delayed thread is parked,
+ * so the boundary that relieves it never waits for it; and the delay is bounded, so a thread that
+ * never reaches a safe point cannot stop the others.
  */
 #ifndef GYRE_PRESSURE_H
 #define GYRE_PRESSURE_H
@@ -25,6 +25,9 @@ void gyre__pressure_add(struct gyre_mutator *m, size_t bytes);
 
 /* m has taken bytes of journal. */
 void gyre__pressure_journal(struct gyre_mutator *m, size_t bytes);
+
+/* Bytes that call for a boundary: epoch_bytes, or more where much is alive (pace.c). */
+size_t gyre__pressure_epoch(struct gyre_heap *heap);
 
 /* How long a safe point should be delayed now. */
 uint64_t gyre__pressure_delay_ns(struct gyre_heap *heap);

@@ -59,7 +59,8 @@ struct gyre_options {
 	const char *name;     /* shown in thread names and logs, copied; default "gyre" */
 	size_t heap_limit;    /* bytes of cells, hard; default none */
 	size_t journal_limit; /* bytes of journals, an eighth of it for boundaries; 512 MiB */
-	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB */
+	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB. Where much
+			       * survives more: a fourth of that, at most eight times as much */
 	uint64_t epoch_ns;    /* time between boundaries while there is work; 10 ms. Engine tagged:
 			       * up to 256 times that while much is written and little dies */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */

@@ -250,7 +250,10 @@ static void a_thread_that_stalls_stops_nobody(void **state)
 	world_end(w);
 }
 
-/* Several threads at the limit at once: each waits at its safe points, none for ever. */
+/* Several threads at the limit at once: each waits at its safe points, none for ever. They begin
+ * together, as there is nothing for one that attaches at the limit. */
+static pthread_barrier_t attached;
+
 static void *press(void *arg)
 {
 	struct holder *h = arg;
@@ -261,6 +264,9 @@ static void *press(void *arg)
 
 	expect_ok(gyre_attach(h->w->heap, 0, &m));
 	expect_ok(gyre_root_init(m, &root, refs_new(h->w, m, SLOTS)));
+	expect_ok(gyre_park(m));
+	pthread_barrier_wait(&attached);
+	expect_ok(gyre_unpark(m));
 	for (uint64_t i = 0; i < 2000000; i++) {
 		r = gyre_load(&root.slot);
 		if (gyre_store(m, &r->items[i % SLOTS], i / SLOTS % 2 ? NULL : r) == GYRE_OK)
@@ -286,10 +292,12 @@ static void threads_share_the_limit(void **state)
 
 	(void)state;
 	expect_ok(gyre_park(w->m));
+	pthread_barrier_init(&attached, NULL, LENGTH(threads));
 	for (size_t i = 0; i < LENGTH(threads); i++)
 		threads[i] = thread_start(press, &h);
 	for (size_t i = 0; i < LENGTH(threads); i++)
 		thread_join(threads[i]);
+	pthread_barrier_destroy(&attached);
 	expect_ok(gyre_unpark(w->m));
 	expect_live(w->m, 0);
 	expect(world_stats(w->heap).stores_refused > 0);

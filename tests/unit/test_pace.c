@@ -96,18 +96,57 @@ static void survive(struct gyre__collector *c, uint64_t bytes)
 	expect_equal(gyre__surviving_bytes(c), bytes);
 }
 
+/* A fourth of what has survived, within bounds. */
+static uint64_t volume_after(struct gyre__collector *c, uint64_t surviving)
+{
+	survive(c, surviving);
+	gyre__pace_adapt(c, 0);
+	expect_equal(gyre__pressure_epoch(c->heap), c->pace.volume);
+	return c->pace.volume;
+}
+
+static void the_volume_grows_with_what_survives(void **state)
+{
+	struct world *w = (struct world *)*state;
+	struct gyre__collector *c = held_begin(w);
+
+	expect_equal(volume_after(c, 0), EPOCH);
+	expect_equal(volume_after(c, 4 * EPOCH), EPOCH);
+	expect_equal(volume_after(c, 20 * EPOCH), 5 * EPOCH);
+	expect_equal(volume_after(c, 32 * EPOCH), 8 * EPOCH);
+	expect_equal(volume_after(c, 1000 * EPOCH), 8 * EPOCH);
+	w->heap->options.heap_limit = 96 * EPOCH;
+	expect_equal(volume_after(c, 1000 * EPOCH), 3 * EPOCH);
+	w->heap->options.heap_limit = 0;
+	/* A boundary is due by it, and a delay. */
+	expect_equal(volume_after(c, 20 * EPOCH), 5 * EPOCH);
+	c->thorough = true;
+	set_volume(w, 5 * EPOCH - 1);
+	expect(!gyre__boundary_due(c));
+	set_volume(w, 5 * EPOCH);
+	expect(gyre__boundary_due(c));
+	c->thorough = false;
+	set_volume(w, 20 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), 0);
+	set_volume(w, 80 * EPOCH);
+	expect_equal(gyre__pressure_delay_ns(w->heap), DELAY_NS);
+	set_volume(w, 0);
+	expect_equal(volume_after(c, 0), EPOCH);
+	held_end(w);
+}
+
 static void far_passes_are_due(void **state)
 {
 	struct world *w = (struct world *)*state;
 	struct gyre__collector *c;
 	struct gyre__far before;
-	bool idle;
+	uint32_t idle;
 
 	node_new(w, w->m, 1);
 	c = held_begin(w);
 	before = c->far;
-	idle = c->idle;
-	c->idle = false;
+	idle = c->pace.idle_epochs;
+	c->pace.idle_epochs = 0;
 	expect_equal(gyre__counter_get(&w->heap->counted.objects_reclaimed), 1);
 	/* More was reclaimed than was old: nothing is known to survive. */
 	memset(c->allocated_at, 0, sizeof(c->allocated_at));
@@ -140,14 +179,14 @@ static void far_passes_are_due(void **state)
 	c->far.spent_ns = HOUR_NS;
 	expect(!gyre__far_due(c));
 	/* When nothing happens, at once. */
-	c->idle = true;
+	c->pace.idle_epochs = 8;
 	expect(gyre__far_due(c));
-	c->idle = false;
+	c->pace.idle_epochs = 7;
 	expect(!gyre__far_due(c));
 	c->far.ended_ns = gyre__now_ns() - 20 * HOUR_NS;
 	expect(gyre__far_due(c));
 	c->far = before;
-	c->idle = idle;
+	c->pace.idle_epochs = idle;
 	held_end(w);
 }
 
@@ -335,6 +374,7 @@ int main(void)
 		slow_test(boundaries_are_due),
 		slow_test(epochs_last_by_their_cost),
 		slow_test(journals_call_for_a_boundary),
+		slow_test(the_volume_grows_with_what_survives),
 		slow_test(far_passes_are_due),
 		slow_test(a_late_far_pass_is_felt),
 		slow_test(delays_grow_with_the_debt),
