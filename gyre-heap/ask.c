@@ -2,8 +2,8 @@
 /*
  * ask.c: finding an object, printing one, and what else several commands of gyre-heap need.
  *
- * Invariant: names come from a file that nobody vouches for; no byte of theirs that a terminal would
- * obey is printed.
+ * Invariant: names come from a file that nobody vouches for; no byte of theirs that a terminal
+ * would obey is printed.
  */
 #include "command.h"
 

@@ -186,7 +186,8 @@ int heap_cycles(struct command *c)
 
 	if (!gyre__graph_components(g, &found))
 		heap_starved();
-	printf("%zu components of more than one object, %zu objects that refer to themselves only\n",
+	printf("%zu components of more than one object, "
+	       "%zu objects that refer to themselves only\n",
 	       of_many(&found), found.count - of_many(&found));
 	printf("%10s %12s %14s\n", "component", "objects", "bytes");
 	for (i = 0; i < found.count && (c->limit == 0 || i < c->limit); i++) {

@@ -30,8 +30,7 @@ static const struct subcommand subcommands[] = {
 	{ "types", "DUMP", "objects and bytes by type", 1, OBJECT_NONE, heap_types },
 	{ "sites", "DUMP", "objects and bytes by where they were allocated", 1, OBJECT_NONE,
 	  heap_sites },
-	{ "cycles", "DUMP", "what refers to itself: strongly connected components", 1, OBJECT_NONE,
-	  heap_cycles },
+	{ "cycles", "DUMP", "strongly connected components", 1, OBJECT_NONE, heap_cycles },
 	{ "dominators", "DUMP", "which objects keep most alive", 1, OBJECT_NONE, heap_dominators },
 	{ "object", "DUMP OBJECT", "an object, what holds it and what it refers to", 1, OBJECT_ONE,
 	  heap_object },
@@ -41,8 +40,8 @@ static const struct subcommand subcommands[] = {
 	{ "retained", "DUMP OBJECT", "what would be garbage without it", 1, OBJECT_ONE,
 	  heap_retained },
 	{ "diff", "DUMP DUMP", "what the second has more, by type", 2, OBJECT_NONE, heap_diff },
-	{ "graph", "DUMP [OBJECT]", "a drawing: an object's neighbours, a component, the types", 1,
-	  OBJECT_MAY_BE, heap_graph },
+	{ "graph", "DUMP [OBJECT]", "a drawing of neighbours, a component, types", 1, OBJECT_MAY_BE,
+	  heap_graph },
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
@@ -156,8 +155,8 @@ static char *list_commands(int key, const char *text, void *input)
 	for (i = 0; i < SUBCOMMANDS; i++)
 		fprintf(out, "  %-10s %-14s %s\n", subcommands[i].name, subcommands[i].arguments,
 			subcommands[i].text);
-	fprintf(out, "\nExit status: 0; 1 if there is no such thing (no path, no site); 2 for an "
-		     "error.\n");
+	fprintf(out, "\nExit status: 0; 1 for nothing to show (no path, no sites); "
+		     "2 for an error.\n");
 	fclose(out);
 	return list;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * search.c: the searches of search.h. Any thread; none recurses, so that a list of a million objects
- * takes no more stack than one.
+ * search.c: the searches of search.h. Any thread; none recurses, so that a list of a million
+ * objects takes no more stack than one.
  *
  * Invariant: those of search.h. Components: Tarjan, "Depth-First Search and Linear Graph
  * Algorithms", section 4. Dominators by iteration: Cooper, Harvey, Kennedy, "A Simple, Fast

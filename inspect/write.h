@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * write.h: an object graph as a dump, which load.h reads back. Any thread; the graph is not changed.
+ * write.h: an object graph as a dump, which load.h reads back. Any thread; the graph is not
+ * changed.
  *
  * Invariant: what is written is a file of version 2 (docs/heap.md), whatever bytes names hold.
  */
