@@ -167,8 +167,8 @@ int main(int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.args_doc = "COMMAND DUMP [OBJECT]",
-		.doc = "gyre-heap answers questions about a dump of a heap. OBJECT is a number or an "
-		       "address (0x...).\v ",
+		.doc = "gyre-heap answers questions about a dump of a heap. OBJECT is a number or "
+		       "an address (0x...).\v ",
 		.help_filter = list_commands,
 	};
 	struct command c = { .limit = LINES_FALLBACK, .members = HEAP_UNASKED };

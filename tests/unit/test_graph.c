@@ -126,7 +126,7 @@ static void plain_reach(const struct gyre__graph *g, uint32_t from, uint32_t wit
 		for (uint32_t n = 0; n < g->nodes; n++)
 			for (uint64_t e = g->first[n]; seen[n] && e < g->first[n + 1]; e++)
 				if (e != skip && g->to[e] != without && !seen[g->to[e]])
-					more = seen[g->to[e]] = 1;
+					seen[g->to[e]] = more = true;
 	}
 }
 
