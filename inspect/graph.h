@@ -2,8 +2,8 @@
 /*
  * graph.h: an object graph in memory, apart from the heap that it was taken from: what all
  * questions about a heap are asked of. Made by a snapshot of a heap (snapshot.c) or by the reader
- * of a dump (heapfile.c). Any thread, one at a time while it is made; nothing here knows of a
- * collector.
+ * of a dump (heapfile.c, load.c). Any thread, one at a time while it is made; nothing here knows of
+ * a collector.
  *
  * Invariant: once made it is not changed. Nodes are numbered from 0; the edges of node n are
  * to[first[n]] up to to[first[n + 1] - 1], in the order of its slots; two may be equal.

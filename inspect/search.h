@@ -7,8 +7,6 @@
 #ifndef GYRE_INSPECT_SEARCH_H
 #define GYRE_INSPECT_SEARCH_H
 
-#include <gyre/status.h>
-
 #include "graph.h"
 
 /* Marks in seen (nodes bytes) what is reachable from the roots, without one edge if skip_edge is
@@ -45,8 +43,5 @@ bool gyre__graph_components(const struct gyre__graph *graph, struct gyre__compon
  * room for all nodes. */
 bool gyre__graph_dominators(const struct gyre__graph *graph, uint32_t *idom,
 			    uint64_t *retained_bytes, uint64_t *retained_objects);
-
-/* Writes the graph as a dump. GYRE_NO_MEMORY; GYRE_LIMIT: the system would not take it. */
-enum gyre_status gyre__graph_write(const struct gyre__graph *graph, int fd);
 
 #endif

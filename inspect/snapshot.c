@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "mutator.h"
+#include "write.h"
 
 struct gyre_snapshot_holder gyre__snapshot_holder(const struct gyre_snapshot *s, size_t root)
 {

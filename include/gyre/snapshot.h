@@ -161,7 +161,7 @@ typedef bool (*gyre_snapshot_retainer_fn)(void *arg, uint32_t node, uint32_t by,
 GYRE_API enum gyre_status gyre_snapshot_retainers(struct gyre_snapshot *snapshot,
 						  gyre_snapshot_retainer_fn visit, void *arg);
 
-/* Writes the snapshot as text to a descriptor, in the format of docs/embedding.md. GYRE_NO_MEMORY,
+/* Writes the snapshot as text to a descriptor, in the format of docs/heap.md. GYRE_NO_MEMORY,
  * GYRE_LIMIT (it cannot be written: see errno). */
 GYRE_API enum gyre_status gyre_snapshot_write(const struct gyre_snapshot *snapshot, int fd);
 

@@ -104,8 +104,7 @@ static void trace_pair(const void *object, size_t bytes, gyre_visit_fn visit, vo
 static void objects_of_any_size_are_there(void **state)
 {
 	struct world *w = *state;
-	const struct gyre_type_desc desc =
-		GYRE_TYPE(struct node, .trace = trace_pair);
+	const struct gyre_type_desc desc = GYRE_TYPE(struct node, .trace = trace_pair);
 	static const size_t lengths[] = { 0, 1, 100, 3000, 1500000 };
 	struct refs *arrays[LENGTH(lengths)];
 	uint64_t sums[3] = { 0 }, bytes = 0;
@@ -122,8 +121,8 @@ static void objects_of_any_size_are_there(void **state)
 		arrays[i] = refs_new(w, w->m, lengths[i]);
 		bytes += gyre_object_bytes(arrays[i]);
 		if (i > 0)
-			expect_ok(gyre_init(w->m, &arrays[i]->items[lengths[i] - 1],
-					    arrays[i - 1]));
+			expect_ok(
+				gyre_init(w->m, &arrays[i]->items[lengths[i] - 1], arrays[i - 1]));
 	}
 	expect_ok(gyre_init(w->m, &traced->left, arrays[LENGTH(lengths) - 1]));
 	expect_ok(gyre_init(w->m, &traced->right, traced));
@@ -309,8 +308,9 @@ static void a_snapshot_outlives_its_heap(void **state)
 
 static void a_dump_is_written(void **state)
 {
-	static const char *const lines[] = { "heap 1 2 1 1 1\n", "t struct node\n", NULL, NULL,
-					     NULL };
+	static const char *const lines[] = {
+		"heap 2 2 1 1 1 0 ", "t struct node\n", "n ", "o 0 ", "i ", "o 0 ", "i ", "f "
+	};
 	struct world *w = *state;
 	struct node *n = node_new(w, w->m, 1);
 	FILE *file = tmpfile();
@@ -323,8 +323,7 @@ static void a_dump_is_written(void **state)
 	rewind(file);
 	for (size_t i = 0; i < LENGTH(lines); i++) {
 		expect(fgets(line, sizeof(line), file) != NULL);
-		if (lines[i] != NULL)
-			expect(strcmp(line, lines[i]) == 0);
+		expect(strncmp(line, lines[i], strlen(lines[i])) == 0);
 	}
 	fclose(file);
 	expect_status(gyre_dump(w->m, -1), GYRE_LIMIT);

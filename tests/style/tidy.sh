@@ -10,9 +10,11 @@
 #   spdx      the first line names the licence
 #   purpose   the second line begins the paragraph that says what the file is for
 #   words     ck_ and urcu/rcu_ only in runtime/platform/ and tests/; no volatile, no stand-alone
-#             fence, no usleep in runtime/, collector/, collections/, inspect/, include/, stress/
+#             fence, no usleep in runtime/, collector/, collections/, inspect/, include/, gyre-heap/,
+#             stress/
 #   include   runtime/ includes no header of collector/, collections/ or inspect/, neither of these
-#             one of the other, but for the door collector/capture.h of inspect/; stress/, examples/, tests/api/ and
+#             one of the other, but for the door collector/capture.h of inspect/; gyre-heap/,
+#             stress/, examples/, tests/api/ and
 #             tests/graphs/ include of gyre only <gyre/...>
 #   unfinished  no TODO, FIXME or XXX
 #
@@ -111,7 +113,7 @@ body && raw ~ /^[}]/ {
 		breach("words", "liburcu outside runtime/platform/")
 }
 inside("runtime") || inside("collector") || inside("collections") || inside("inspect") ||
-inside("include") || inside("stress") {
+inside("include") || inside("gyre-heap") || inside("stress") {
 	if (text ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
 		breach("words", "volatile")
 	if (text ~ /atomic_(thread|signal)_fence|__sync_synchronize/)
@@ -139,7 +141,7 @@ raw ~ /^[ \t]*#[ \t]*include/ {
 		breach("include", "a header of collections/ below it")
 	if (name ~ /^(ck_|urcu)/ && !inside("runtime/platform") && !inside("tests"))
 		breach("words", "<" name "> outside runtime/platform/")
-	if ((inside("stress") || inside("examples") || inside("tests/api") ||
+	if ((inside("gyre-heap") || inside("stress") || inside("examples") || inside("tests/api") ||
 	     inside("tests/graphs")) && name ~ /(^|\/)(runtime|collector|platform)\//)
 		breach("include", "an internal header")
 }

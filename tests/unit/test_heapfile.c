@@ -144,6 +144,94 @@ static void test_prefixes(void **state)
 		assert_false(read_bytes(&heap, good_text, cut, error));
 }
 
+static const char second_text[] = "heap 2 3 2 4 1 2 1\n"
+				  "t kind\n"
+				  "s one.c:7\n"
+				  "s two.c:9\n"
+				  "n main thread\n"
+				  "o 0 48 1\n"
+				  "o 0 16 2\n"
+				  "i 4096 3 1\n"
+				  "o 0 16\n"
+				  "r 0\n"
+				  "r 0 8192 0\n"
+				  "f 1 0 0\n"
+				  "x 2\n";
+
+/* What version 2 adds; what a line leaves out is not known. */
+static void test_second_version(void **state)
+{
+	struct heapfile heap;
+	char error[512];
+
+	(void)state;
+	assert_true(read_bytes(&heap, second_text, strlen(second_text), error));
+	assert_int_equal(heap.sites, 2);
+	assert_string_equal(heap.site[1], "two.c:9");
+	assert_int_equal(heap.labels, 1);
+	assert_string_equal(heap.label[0], "main thread");
+	assert_non_null(heap.detail);
+	assert_int_equal(heap.detail[0].address, 0);
+	assert_true(heap.detail[0].site == HEAPFILE_NONE);
+	assert_int_equal(heap.detail[1].address, 4096);
+	assert_int_equal(heap.detail[1].count, 3);
+	assert_int_equal(heap.detail[1].site, 1);
+	assert_true(heap.detail[2].site == HEAPFILE_NONE);
+	assert_int_equal(heap.held[0].holder, HEAPFILE_ROOT);
+	assert_true(heap.held[0].label == HEAPFILE_NONE);
+	assert_int_equal(heap.held[1].address, 8192);
+	assert_int_equal(heap.held[1].label, 0);
+	assert_int_equal(heap.held[2].holder, HEAPFILE_FRAME);
+	assert_int_equal(heap.held[2].label, 0);
+	assert_int_equal(heap.held[3].holder, HEAPFILE_OTHER);
+	assert_int_equal(heap.root[3], 2);
+	heapfile_free(&heap);
+	for (size_t cut = 0; cut < strlen(second_text); cut++)
+		assert_false(read_bytes(&heap, second_text, cut, error));
+}
+
+static void test_second_refused(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} cases[] = {
+		{ "heap 2 0 0 0 0\n", ":1: the number of sites is missing" },
+		{ "heap 2 0 0 0 0 0\n", ":1: the number of labels is missing" },
+		{ "heap 2 0 0 0 0 0 0 0\n", ":1: unexpected character 0x20" },
+		{ "heap 2 0 0 0 0 1 0\n",
+		  ":2: the first line announces 1 sites, but the file has 0" },
+		{ "heap 2 0 0 0 0 0 1\n",
+		  ":2: the first line announces 1 labels, but the file has 0" },
+		{ "heap 2 0 0 0 0 0 0\ns a\n", ":2: more sites than the 0 announced" },
+		{ "heap 2 0 0 0 0 0 0\nn a\n", ":2: more labels than the 0 announced" },
+		{ "heap 2 0 0 0 0 0 0\ni 1 1\n",
+		  ":2: more about an object, but there is none in front of it" },
+		{ "heap 2 1 0 0 1 0 0\nt a\no 0 8\ni 1 1\ni 1 1\n",
+		  ":5: more about an object, but there is none in front of it" },
+		{ "heap 2 1 0 0 1 0 0\nt a\no 0 8\ni 1\n",
+		  ":4: the count of the object is missing" },
+		{ "heap 2 1 0 0 1 1 0\nt a\ns a\no 0 8\ni 1 1 1\n",
+		  ":5: the number of the site is 1, but there are only 1" },
+		{ "heap 2 1 0 1 1 0 0\nt a\no 0 8\nf 0 0 0\n",
+		  ":4: the number of the label is 0, but there are only 0" },
+		{ "heap 2 1 0 1 1 0 0\nt a\no 0 8\nx 1\n",
+		  ":4: the number of the root is 1, but there are only 1" },
+		{ "heap 2 0 0 0 0 0 0\nz\n",
+		  ":2: a line begins with one of \"tsnoirfx\", not with 0x7a" },
+		{ "heap 1 1 0 1 1\nt a\no 0 8\nr 0 0\n", ":4: unexpected character 0x20" },
+		{ "heap 1 1 0 1 1\nt a\no 0 8\nf 0\n",
+		  ":4: a line begins with 't', 'o' or 'r', not with 0x66" },
+	};
+	struct heapfile heap;
+	char error[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_false(read_bytes(&heap, cases[i].text, strlen(cases[i].text), error));
+		assert_string_equal(error, cases[i].error);
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -151,7 +239,8 @@ static void test_refused(void **state)
 	} cases[] = {
 		{ "", ": the file is empty" },
 		{ "hello\n", ":1: not a heap file: it does not begin with \"heap\"" },
-		{ "heap 2 0 0 0 0\n", ":1: version 2 of the format is not known, only 1 is" },
+		{ "heap 3 0 0 0 0\n",
+		  ":1: version 3 of the format is not known, only 1 and 2 are" },
 		{ "heap 1 0 0 0\n", ":1: the number of types is missing" },
 		{ "heap 1 0 0 0 0 0\n", ":1: unexpected character 0x20" },
 		{ "heap 1 0 0 0 0\r\n", ":1: unexpected character 0x0d" },
@@ -258,10 +347,11 @@ static void test_unreadable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),      cmocka_unit_test(test_compressed),
-		cmocka_unit_test(test_prefixes),   cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_long_name),  cmocka_unit_test(test_fan_out),
-		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_plain),          cmocka_unit_test(test_compressed),
+		cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_long_name),      cmocka_unit_test(test_fan_out),
+		cmocka_unit_test(test_unreadable),     cmocka_unit_test(test_second_version),
+		cmocka_unit_test(test_second_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

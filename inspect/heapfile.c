@@ -25,7 +25,11 @@ struct reader {
 	const char *path;
 	struct heapfile *heap;
 	size_t declared_objects, declared_edges, declared_roots, declared_types;
-	size_t name_room, type_room, bytes_room, first_room, refs_room, root_room;
+	size_t declared_sites, declared_labels;
+	size_t name_room, site_room, label_room, type_room, bytes_room, first_room, refs_room;
+	size_t root_room, held_room, detail_room;
+	size_t detailed; /* objects that detail has an entry for */
+	uint64_t version;
 	uint64_t line; /* the one being read, from 1 */
 	bool failed, ended;
 	char *error;
@@ -194,39 +198,39 @@ static void *grow(struct reader *r, void *array, size_t used, size_t *room, size
 	return grown;
 }
 
-/* "t NAME" after the t. A name is the rest of the line. */
-static bool read_type(struct reader *r)
+/* " NAME" after what begins the line: the rest of it. kind: what it is the name of. */
+static bool read_name(struct reader *r, const char *kind, size_t declared, char ***list,
+		      size_t *count, size_t *room)
 {
-	struct heapfile *h = r->heap;
 	char name[NAME_BYTES_MAX];
 	char **names;
 	size_t length = 0;
 	int c;
 
-	if (h->types == r->declared_types)
-		return refuse(r, true, "more types than the %zu announced", r->declared_types);
+	if (*count == declared)
+		return refuse(r, true, "more %ss than the %zu announced", kind, declared);
 	if (!take(r, ' '))
-		return refuse(r, true, "the name of the type is missing");
+		return refuse(r, true, "the name of the %s is missing", kind);
 	while ((c = peek(r)) >= 0 && c != '\n') {
 		if (c == '\0')
-			return refuse(r, true, "the name of the type holds a zero byte");
+			return refuse(r, true, "the name of the %s holds a zero byte", kind);
 		if (length == sizeof(name) - 1)
-			return refuse(r, true, "the name of the type is over %zu bytes",
+			return refuse(r, true, "the name of the %s is over %zu bytes", kind,
 				      sizeof(name) - 1);
 		name[length++] = (char)c;
 		r->at++;
 	}
 	name[length] = '\0';
 	if (length == 0)
-		return refuse(r, true, "the name of the type is empty");
-	names = grow(r, h->name, h->types, &r->name_room, sizeof(*names));
+		return refuse(r, true, "the name of the %s is empty", kind);
+	names = grow(r, *list, *count, room, sizeof(*names));
 	if (names == NULL)
 		return false;
-	h->name = names;
-	names[h->types] = strdup(name);
-	if (names[h->types] == NULL)
+	*list = names;
+	names[*count] = strdup(name);
+	if (names[*count] == NULL)
 		return refuse(r, true, "no memory for a name");
-	h->types++;
+	++*count;
 	return take_end_of_line(r);
 }
 
@@ -291,9 +295,46 @@ static bool read_object(struct reader *r)
 	return true;
 }
 
-/* "r N" after the r. */
-static bool read_root(struct reader *r)
+/* Makes detail as long as the other arrays of objects. */
+static bool reach_details(struct reader *r)
 {
+	struct heapfile *h = r->heap;
+	struct heapfile_detail *detail;
+
+	while (r->detailed < h->objects) {
+		detail = grow(r, h->detail, r->detailed, &r->detail_room, sizeof(*detail));
+		if (detail == NULL)
+			return false;
+		h->detail = detail;
+		detail[r->detailed++] = (struct heapfile_detail){ 0, 0, HEAPFILE_NONE };
+	}
+	return true;
+}
+
+/* "i ADDRESS COUNT [SITE]" after the i: of the object in the line before. */
+static bool read_detail(struct reader *r)
+{
+	struct heapfile *h = r->heap;
+	struct heapfile_detail *entry;
+
+	if (r->detailed == h->objects)
+		return refuse(r, true, "more about an object, but there is none in front of it");
+	if (!reach_details(r))
+		return false;
+	entry = &h->detail[h->objects - 1];
+	if (!take_number(r, "the address of the object", &entry->address) ||
+	    !take_number(r, "the count of the object", &entry->count))
+		return false;
+	if (peek(r) == ' ' &&
+	    !take_index(r, "the number of the site", r->declared_sites, &entry->site))
+		return false;
+	return take_end_of_line(r);
+}
+
+/* "r N [ADDRESS [LABEL]]" after the r, and the same for frames and others. */
+static bool read_root(struct reader *r, enum heapfile_holder holder)
+{
+	struct heapfile_root held = { holder, HEAPFILE_NONE, 0 }, *list;
 	struct heapfile *h = r->heap;
 	size_t *root;
 
@@ -303,29 +344,66 @@ static bool read_root(struct reader *r)
 	if (root == NULL)
 		return false;
 	h->root = root;
+	list = grow(r, h->held, h->roots, &r->held_room, sizeof(*list));
+	if (list == NULL)
+		return false;
+	h->held = list;
 	if (!take_index(r, "the number of the root", r->declared_objects, &root[h->roots]))
 		return false;
-	h->roots++;
+	if (r->version > 1 && peek(r) == ' ' &&
+	    (!take_number(r, "the address of the root", &held.address) ||
+	     (peek(r) == ' ' &&
+	      !take_index(r, "the number of the label", r->declared_labels, &held.label))))
+		return false;
+	list[h->roots++] = held;
 	return take_end_of_line(r);
 }
 
 static bool read_header(struct reader *r)
 {
-	uint64_t version;
-
 	if (peek(r) < 0)
 		return refuse(r, false, "the file is empty");
 	if (!take_word(r, "heap"))
 		return refuse(r, true, "not a heap file: it does not begin with \"heap\"");
-	if (!take_number(r, "the version of the format", &version))
+	if (!take_number(r, "the version of the format", &r->version))
 		return false;
-	if (version != 1)
-		return refuse(r, true, "version %llu of the format is not known, only 1 is",
-			      (unsigned long long)version);
+	if (r->version != 1 && r->version != 2)
+		return refuse(r, true, "version %llu of the format is not known, only 1 and 2 are",
+			      (unsigned long long)r->version);
 	return take_count(r, "the number of objects", &r->declared_objects) &&
 	       take_count(r, "the number of edges", &r->declared_edges) &&
 	       take_count(r, "the number of roots", &r->declared_roots) &&
-	       take_count(r, "the number of types", &r->declared_types) && take_end_of_line(r);
+	       take_count(r, "the number of types", &r->declared_types) &&
+	       (r->version == 1 || (take_count(r, "the number of sites", &r->declared_sites) &&
+				    take_count(r, "the number of labels", &r->declared_labels))) &&
+	       take_end_of_line(r);
+}
+
+/* The rest of a record that begins with c. */
+static bool read_record(struct reader *r, int c)
+{
+	struct heapfile *h = r->heap;
+
+	if (c == 'o')
+		return read_object(r);
+	if (c == 't')
+		return read_name(r, "type", r->declared_types, &h->name, &h->types, &r->name_room);
+	if (c == 'r')
+		return read_root(r, HEAPFILE_ROOT);
+	if (r->version == 1)
+		return refuse(r, true, "a line begins with 't', 'o' or 'r', not with 0x%02x",
+			      (unsigned)c);
+	if (c == 'i')
+		return read_detail(r);
+	if (c == 'f' || c == 'x')
+		return read_root(r, c == 'f' ? HEAPFILE_FRAME : HEAPFILE_OTHER);
+	if (c == 's')
+		return read_name(r, "site", r->declared_sites, &h->site, &h->sites, &r->site_room);
+	if (c == 'n')
+		return read_name(r, "label", r->declared_labels, &h->label, &h->labels,
+				 &r->label_room);
+	return refuse(r, true, "a line begins with one of \"tsnoirfx\", not with 0x%02x",
+		      (unsigned)c);
 }
 
 static bool read_records(struct reader *r)
@@ -337,23 +415,11 @@ static bool read_records(struct reader *r)
 		return false;
 	r->heap->first[0] = 0;
 	while ((c = peek(r)) >= 0) {
-		bool good;
-
 		r->at++;
-		if (c == 'o')
-			good = read_object(r);
-		else if (c == 't')
-			good = read_type(r);
-		else if (c == 'r')
-			good = read_root(r);
-		else
-			good = refuse(r, true,
-				      "a line begins with 't', 'o' or 'r', not with 0x%02x",
-				      (unsigned)c);
-		if (!good)
+		if (!read_record(r, c))
 			return false;
 	}
-	return !r->failed;
+	return !r->failed && (r->heap->detail == NULL || reach_details(r));
 }
 
 static bool check_count(struct reader *r, const char *what, size_t announced, size_t found)
@@ -389,7 +455,9 @@ bool heapfile_read(struct heapfile *heap, const char *path, char *error, size_t 
 	       check_count(r, "types", r->declared_types, heap->types) &&
 	       check_count(r, "objects", r->declared_objects, heap->objects) &&
 	       check_count(r, "edges", r->declared_edges, heap->edges) &&
-	       check_count(r, "roots", r->declared_roots, heap->roots);
+	       check_count(r, "roots", r->declared_roots, heap->roots) &&
+	       check_count(r, "sites", r->declared_sites, heap->sites) &&
+	       check_count(r, "labels", r->declared_labels, heap->labels);
 	/* gzclose is the last to notice that a compressed file was cut off. */
 	if (gzclose(r->file) != Z_OK && good)
 		good = refuse(r, false, "the file could not be read to its end");
@@ -399,15 +467,24 @@ bool heapfile_read(struct heapfile *heap, const char *path, char *error, size_t 
 	return good;
 }
 
+static void free_names(char **names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(names[i]);
+	free(names);
+}
+
 void heapfile_free(struct heapfile *heap)
 {
-	for (size_t i = 0; i < heap->types; i++)
-		free(heap->name[i]);
-	free(heap->name);
+	free_names(heap->name, heap->types);
+	free_names(heap->site, heap->sites);
+	free_names(heap->label, heap->labels);
 	free(heap->type);
 	free(heap->bytes);
 	free(heap->first);
 	free(heap->refs);
 	free(heap->root);
+	free(heap->held);
+	free(heap->detail);
 	memset(heap, 0, sizeof(*heap));
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * local.c: the searches of search.h in their plainest form, and the writer of dumps. Any thread.
+ * search.c: the searches of search.h. Any thread; none recurses, so that a list of a million
+ * objects takes no more stack than one.
  *
- * Invariant: those of search.h. Dominators by iteration: Cooper, Harvey, Kennedy, "A Simple, Fast
+ * Invariant: those of search.h. Components: Tarjan, "Depth-First Search and Linear Graph
+ * Algorithms", section 4. Dominators by iteration: Cooper, Harvey, Kennedy, "A Simple, Fast
  * Dominance Algorithm", section 3.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "search.h"
 
@@ -398,34 +397,4 @@ bool gyre__graph_dominators(const struct gyre__graph *g, uint32_t *idom, uint64_
 	free(d.order);
 	free(d.rooted);
 	return done;
-}
-
-enum gyre_status gyre__graph_write(const struct gyre__graph *g, int fd)
-{
-	int own = dup(fd);
-	FILE *file = own < 0 ? NULL : fdopen(own, "w");
-	uint32_t node;
-	uint64_t e;
-	size_t i;
-	bool bad;
-
-	if (file == NULL) {
-		if (own >= 0)
-			close(own);
-		return GYRE_LIMIT;
-	}
-	fprintf(file, "heap 1 %" PRIu32 " %zu %zu %" PRIu32 "\n", g->nodes, g->edges,
-		g->roots_count, g->types);
-	for (node = 0; node < g->types; node++)
-		fprintf(file, "t %s\n", g->type_names[node]);
-	for (node = 0; node < g->nodes; node++) {
-		fprintf(file, "o %" PRIu32 " %" PRIu64, g->type[node], g->bytes[node]);
-		for (e = g->first[node]; e < g->first[node + 1]; e++)
-			fprintf(file, " %" PRIu32, g->to[e]);
-		fputc('\n', file);
-	}
-	for (i = 0; i < g->roots_count; i++)
-		fprintf(file, "r %" PRIu32 "\n", g->roots[i].node);
-	bad = ferror(file) != 0;
-	return fclose(file) != 0 || bad ? GYRE_LIMIT : GYRE_OK;
 }
