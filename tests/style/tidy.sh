@@ -10,9 +10,10 @@
 #   spdx      the first line names the licence
 #   purpose   the second line begins the paragraph that says what the file is for
 #   words     ck_ and urcu/rcu_ only in runtime/platform/ and tests/; no volatile, no stand-alone
-#             fence, no usleep in runtime/, collector/, collections/, include/, stress/
-#   include   runtime/ includes no header of collector/ or collections/, neither of these one of the
-#             other; stress/, examples/, tests/api/ and
+#             fence, no usleep in runtime/, collector/, collections/, serve/, include/,
+#             stress/
+#   include   runtime/ includes no header of collector/, collections/ or serve/, none of these one of
+#             another; stress/, examples/, tests/api/ and
 #             tests/graphs/ include of gyre only <gyre/...>
 #   unfinished  no TODO, FIXME or XXX
 #
@@ -110,8 +111,8 @@ body && raw ~ /^[}]/ {
 	if (text ~ /urcu|(^|[^A-Za-z0-9_])rcu_/)
 		breach("words", "liburcu outside runtime/platform/")
 }
-inside("runtime") || inside("collector") || inside("collections") || inside("include") ||
-inside("stress") {
+inside("runtime") || inside("collector") || inside("collections") || inside("serve") ||
+inside("include") || inside("stress") {
 	if (text ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
 		breach("words", "volatile")
 	if (text ~ /atomic_(thread|signal)_fence|__sync_synchronize/)
@@ -132,6 +133,11 @@ raw ~ /^[ \t]*#[ \t]*include/ {
 		breach("include", "a header of collector/ in collections/")
 	if ((inside("runtime") || inside("collector")) && name ~ /(^|\/)collections\//)
 		breach("include", "a header of collections/ below it")
+	if (inside("serve") && name ~ /(^|\/)(collector|collections)\//)
+		breach("include", "a header of collector/ or collections/ in serve/")
+	if ((inside("runtime") || inside("collector") || inside("collections")) &&
+	    name ~ /(^|\/)serve\//)
+		breach("include", "a header of serve/ below it")
 	if (name ~ /^(ck_|urcu)/ && !inside("runtime/platform") && !inside("tests"))
 		breach("words", "<" name "> outside runtime/platform/")
 	if ((inside("stress") || inside("examples") || inside("tests/api") ||
