@@ -112,7 +112,7 @@ static inline char *serving_ask(const char *path, const char *request, char *ans
 	serving_read_all(fd, answer, SERVING_ROOM);
 	close(fd);
 	if (strncmp(answer, "ok\n", 3) != 0)
-		fprintf(stderr, "%s answered %s", request, answer);
+		fprintf(stderr, "%.20s answered %.200s", request, answer);
 	expect(strncmp(answer, "ok\n", 3) == 0);
 	expect(strcmp(answer + strlen(answer) - 2, "\n\n") == 0);
 	answer[strlen(answer) - 1] = 0; /* the empty line */
