@@ -94,6 +94,40 @@ static void a_collection_holds_up_nobody(void **state)
 	expect_live(w->m, 0);
 }
 
+/* To a new file, and no other; or it is said that there is no such thing. */
+static void dumps_are_written(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	serve(w);
+	fd = serving_connect(serving_name());
+#if __has_include(<gyre/snapshot.h>)
+	const char *folder = serving_folder();
+	char request[128], path[96], told[128];
+	struct gyre_root root;
+	struct stat file;
+
+	expect_ok(gyre_root_init(w->m, &root, node_new(w, w->m, 1)));
+	expect_ok(gyre_park(w->m));
+	snprintf(path, sizeof(path), "%s/heap", folder);
+	snprintf(request, sizeof(request), "dump %s\n", path);
+	snprintf(told, sizeof(told), "dumped %s\n", path);
+	expect(strcmp(serving_ask(serving_name(), request, answer), told) == 0);
+	expect(stat(path, &file) == 0 && file.st_size > 0);
+	snprintf(told, sizeof(told), "error: %s: File exists\n\n", path);
+	serving_refuses(fd, request, told);
+	expect(unlink(path) == 0 && rmdir(folder) == 0);
+	expect_ok(gyre_unpark(w->m));
+	expect_ok(gyre_root_drop(w->m, &root));
+#else
+	serving_refuses(fd, "dump\n", "error: dump: not built in\n\n");
+#endif
+	close(fd);
+	expect_ok(gyre_serve_stop(w->heap));
+	expect_live(w->m, 0);
+}
+
 static void only_looking(void **state)
 {
 	struct world *w = *state;
@@ -407,7 +441,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		world_test(all_requests_are_answered), world_test(what_is_no_request_is_told),
-		world_test(a_collection_holds_up_nobody), world_test(only_looking),
+		world_test(a_collection_holds_up_nobody), world_test(dumps_are_written),
+		world_test(only_looking),
 		world_test(scrapers_are_answered), world_test(where_it_is),
 		world_test(what_is_there_already), world_test(what_is_refused),
 		world_test(mutators_run_meanwhile), world_test(stop_lets_clients_go),
