@@ -14,6 +14,7 @@
  */
 #include "collector.h"
 #include "engine.h"
+#include "platform/probes.h"
 #include "pressure.h"
 #include "twin.h"
 
@@ -245,9 +246,11 @@ static void collect_all(struct gyre__collector *c)
 
 void gyre__epoch_turn(struct gyre__collector *c)
 {
-	uint64_t start = gyre__now_ns();
+	uint64_t start = gyre__now_ns(), waited;
+	uint64_t epoch = gyre__counter_get(&c->heap->counted.epochs);
 	uint32_t i;
 
+	GYRE_PROBE2(boundary__begin, c->heap->name, epoch);
 	for (i = 0; i < c->heap->engine->handshakes; i++) {
 		ask(c);
 		wait_for_all(c);
@@ -255,6 +258,8 @@ void gyre__epoch_turn(struct gyre__collector *c)
 	gyre__pressure_boundary(c->heap);
 	collect_all(c);
 	c->boundary_ns = gyre__now_ns();
-	gyre__counter_add(&c->heap->counted.wait_ns, c->boundary_ns - start);
+	waited = c->boundary_ns - start;
+	gyre__counter_add(&c->heap->counted.wait_ns, waited);
 	gyre__counter_add(&c->heap->counted.epochs, 1);
+	GYRE_PROBE3(boundary__end, c->heap->name, epoch, waited);
 }

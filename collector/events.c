@@ -6,6 +6,7 @@
  * Invariant: an end is told after its beginning was, or would have been, and once.
  */
 #include "collector.h"
+#include "platform/probes.h"
 
 static bool wanted(struct gyre__collector *c)
 {
@@ -25,6 +26,7 @@ void gyre__collect_begins(struct gyre__collector *c, enum gyre_collect_kind kind
 
 	c->told[kind] = (struct gyre__told){ true, gyre__now_ns(), traced(c),
 					     gyre__counter_get(&c->heap->counted.sets_found) };
+	GYRE_PROBE2(collect__begin, c->heap->name, (int)kind);
 	if (wanted(c))
 		gyre__watchers_tell(c->heap, &info);
 }
@@ -44,6 +46,8 @@ void gyre__collect_ends(struct gyre__collector *c, enum gyre_collect_kind kind)
 	info.freed = freed - c->told_freed;
 	info.duration_ns = gyre__now_ns() - told->since_ns;
 	c->told_freed = freed;
+	GYRE_PROBE5(collect__end, c->heap->name, (int)kind, info.traced, info.freed,
+		    info.duration_ns);
 	if (wanted(c))
 		gyre__watchers_tell(c->heap, &info);
 }

@@ -16,6 +16,7 @@
  * - An increment of a visited object is an outside reference to the trial.
  */
 #include "fetch.h"
+#include "platform/probes.h"
 #include "twin.h"
 
 /* Objects between two looks at the clock of boundaries. */
@@ -220,6 +221,7 @@ static void end(struct gyre__collector *c)
 	size_t i;
 
 	gyre__counter_add(&c->heap->counted.far_traced, far->visited.count);
+	GYRE_PROBE2(far__traced, c->heap->name, far->visited.count);
 	if (!far->starved)
 		for (i = 0; i < far->roots; i++)
 			if (gyre__is_gray(*gyre__word_of(far->visited.items[i])) &&

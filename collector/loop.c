@@ -358,6 +358,30 @@ void gyre__collector_wake(struct gyre_heap *heap)
 	gyre__lock_drop(&r->lock);
 }
 
+uint64_t gyre__collector_ask(struct gyre_heap *heap)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+	uint64_t ticket;
+
+	gyre__lock_take(&r->lock);
+	ticket = ++r->collects_asked;
+	gyre__event_signal(&r->work);
+	gyre__lock_drop(&r->lock);
+	return ticket;
+}
+
+bool gyre__collector_answers(struct gyre_heap *heap, uint64_t ticket, enum gyre_status *status)
+{
+	struct gyre__requests *r = &heap->collector->requests;
+	bool done;
+
+	gyre__lock_take(&r->lock);
+	done = r->collects_done >= ticket;
+	*status = r->collect_status;
+	gyre__lock_drop(&r->lock);
+	return done;
+}
+
 enum gyre_status gyre__collector_collect(struct gyre_heap *heap)
 {
 	struct gyre__requests *r = &heap->collector->requests;

@@ -21,6 +21,7 @@
  * it.
  */
 #include "edge.h"
+#include "platform/probes.h"
 #include "twin.h"
 
 /* An object that has more slots than this times the budget is not looked into. */
@@ -85,6 +86,7 @@ static void mark(struct trial *t, void *root, uint64_t *word, size_t budget)
 	if (head < visited->count)
 		t->c->far.left++;
 	gyre__counter_add(&t->c->heap->counted.near_traced, visited->count - start);
+	GYRE_PROBE2(near__traced, t->c->heap->name, visited->count - start);
 }
 
 /*

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "fetch.h"
+#include "platform/probes.h"
 
 struct gathering {
 	struct gyre__collector *c;
@@ -71,6 +72,7 @@ static bool add_set(struct gyre__collector *c, size_t from, unsigned special)
 						       .count = c->members.count - from,
 						       .special = special };
 	gyre__counter_add(&c->heap->counted.sets_found, 1);
+	GYRE_PROBE2(set__found, c->heap->name, c->members.count - from);
 	return true;
 }
 

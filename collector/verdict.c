@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "fetch.h"
+#include "platform/probes.h"
 #include "twin.h"
 
 /* Room for sets that is kept when there are none. */
@@ -266,6 +267,7 @@ static void deal_with(struct gyre__collector *c, struct gyre__set *set, enum ver
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
 
+	GYRE_PROBE3(set__judged, c->heap->name, set->count, (int)verdict);
 	switch (verdict) {
 	case DEAD:
 		free_set(c, set);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * main.c: the command line of gyre-heap. One thread: reads the dump, runs one command, ends.
+ * main.c: the command line of gyre-heap. One thread: reads the dump, runs one command, ends; top
+ * watches a process instead, and has a command line of its own (top.c).
  *
  * Invariant: a status of 0 means that the whole answer has been written.
  */
@@ -14,6 +15,7 @@
 #include <string.h>
 
 #include "load.h"
+#include "top.h"
 
 #define LINES_FALLBACK 20 /* when -n is not given */
 
@@ -155,6 +157,8 @@ static char *list_commands(int key, const char *text, void *input)
 	for (i = 0; i < SUBCOMMANDS; i++)
 		fprintf(out, "  %-10s %-14s %s\n", subcommands[i].name, subcommands[i].arguments,
 			subcommands[i].text);
+	fprintf(out, "  %-10s %-14s %s\n", "top", "PID|SOCKET",
+		"a running heap that is served at a socket");
 	fprintf(out, "\nExit status: 0; 1 for nothing to show (no path, no sites); "
 		     "2 for an error.\n");
 	fclose(out);
@@ -171,10 +175,15 @@ int main(int argc, char **argv)
 		       "an address (0x...).\v ",
 		.help_filter = list_commands,
 	};
+	static char top[] = "gyre-heap top"; /* as what it speaks */
 	struct command c = { .limit = LINES_FALLBACK, .members = HEAP_UNASKED };
 	char error[512];
 	int status;
 
+	if (argc > 1 && strcmp(argv[1], "top") == 0) {
+		argv[1] = top;
+		return top_main(argc - 1, argv + 1);
+	}
 	argp_err_exit_status = HEAP_TROUBLE;
 	argp_parse(&argp, argc, argv, 0, NULL, &c);
 	if (!gyre__graph_load(&c.graph, c.files[0], error, sizeof(error)))

@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "heap.h"
 #include "mutator.h"
+#include "platform/probes.h"
 #include "type.h"
 
 static unsigned bucket_of(uint64_t ns)
@@ -40,6 +41,7 @@ void gyre__delay_record(struct gyre__shared_counters *counters, enum gyre_delay 
 {
 	struct gyre__delays *delays = &counters->delays[cause];
 
+	GYRE_PROBE2(delay, (int)cause, ns);
 	gyre__counter_add_shared(&delays->buckets[bucket_of(ns)], 1);
 	gyre__counter_add_shared(&delays->total_ns, ns);
 	gyre__counter_max_shared(&delays->max_ns, ns);

@@ -12,6 +12,7 @@
 
 static void take_all(struct gyre_heap *heap)
 {
+	gyre__lock_take(&heap->serving.lock);
 	gyre__lock_take(&heap->ends.lock);
 	gyre__lock_take(&heap->registry.lock);
 	gyre__lock_take(&heap->roots_lock);
@@ -28,6 +29,7 @@ static void drop_all(struct gyre_heap *heap)
 	gyre__lock_drop(&heap->roots_lock);
 	gyre__lock_drop(&heap->registry.lock);
 	gyre__lock_drop(&heap->ends.lock);
+	gyre__lock_drop(&heap->serving.lock);
 }
 
 enum gyre_status gyre_fork_before(struct gyre_heap *heap)
@@ -88,6 +90,8 @@ enum gyre_status gyre_fork_child(struct gyre_heap *heap)
 		gyre__bins_freeze(m);
 		atomic_store_explicit(&m->head.poll, 0, memory_order_relaxed);
 	}
+	if (heap->serving.server != NULL)
+		heap->serving.forget(heap->serving.server);
 	/* The locks stay taken: nothing that runs in a frozen heap takes one. */
 	return GYRE_OK;
 }

@@ -98,7 +98,7 @@ static bool init_locks(struct gyre_heap *heap)
 	       gyre__event_init(&heap->registry.released) &&
 	       gyre__lock_init(&heap->pressure.lock) && gyre__event_init(&heap->pressure.relief) &&
 	       gyre__lock_init(&heap->watchers.lock) && gyre__lock_init(&heap->roots_lock) &&
-	       gyre__lock_init(&heap->fork_lock) &&
+	       gyre__lock_init(&heap->fork_lock) && gyre__lock_init(&heap->serving.lock) &&
 	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks) &&
 	       gyre__ends_init(heap);
 }
@@ -117,6 +117,7 @@ static void destroy(struct gyre_heap *heap)
 	gyre__event_destroy(&heap->pressure.relief);
 	gyre__lock_destroy(&heap->roots_lock);
 	gyre__lock_destroy(&heap->fork_lock);
+	gyre__lock_destroy(&heap->serving.lock);
 	free(heap);
 }
 
@@ -170,6 +171,8 @@ enum gyre_status gyre_heap_close(struct gyre_heap *heap)
 	status = gyre__ends_close(heap);
 	if (status != GYRE_OK)
 		return status;
+	if (heap->serving.server != NULL)
+		heap->serving.stop(heap);
 	gyre__qsbr_park();
 	gyre__collector_stop(heap);
 	gyre__qsbr_unpark();

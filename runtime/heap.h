@@ -72,6 +72,18 @@ struct gyre__root_name {
 	char name[32];
 };
 
+/* Who serves the heap at a socket (serve/server.c), and what the heap asks of it: set by it, so
+ * that nothing here depends on it. The lock is held while a descriptor is got or given back, too:
+ * none is in between when a process forks. */
+struct gyre__server;
+
+struct gyre__serving {
+	struct gyre__lock lock;
+	struct gyre__server *server; /* NULL: the heap is not served */
+	void (*stop)(struct gyre_heap *heap);
+	void (*forget)(struct gyre__server *server); /* in the child of a fork */
+};
+
 struct gyre_heap {
 	_Atomic(uint64_t) phase; /* handshakes asked for: see engine.h */
 	_Atomic(uint32_t) frozen;
@@ -93,6 +105,7 @@ struct gyre_heap {
 
 	struct gyre__ends ends;
 	struct gyre__watchers watchers;
+	struct gyre__serving serving;
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;

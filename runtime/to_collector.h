@@ -24,6 +24,9 @@ void gyre__collector_stop(struct gyre_heap *heap);
 void gyre__collector_wake(struct gyre_heap *heap);
 /* Waits for a full collection that begins after the call. The caller's mutators are parked. */
 enum gyre_status gyre__collector_collect(struct gyre_heap *heap);
+/* The same without waiting: asks for one, and whether it has ended; *status is its answer then. */
+uint64_t gyre__collector_ask(struct gyre_heap *heap);
+bool gyre__collector_answers(struct gyre_heap *heap, uint64_t ticket, enum gyre_status *status);
 /* Waits for a verification. The caller's mutators are parked. */
 enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_verify_report *report,
 					gyre_verify_fn found, void *arg);

@@ -21,6 +21,7 @@
 #include <gyre/inspect.h>
 #include <gyre/mutator.h>
 #include <gyre/scope.h>
+#include <gyre/serve.h>
 #include <gyre/slot.h>
 #include <gyre/snapshot.h>
 #include <gyre/stats.h>

@@ -89,7 +89,7 @@ printf 'void f(void)\n{\n\trcu_read_lock();\n}\n' | begin runtime/a.c
 breaks words 'rcu_ in runtime/'
 printf 'int f = urcu_qsbr_x;\n' | begin collector/a.c
 breaks words 'urcu in collector/'
-for room in runtime runtime/platform collector collections inspect include/gyre gyre-heap stress; do
+for room in runtime runtime/platform collector collections inspect serve include/gyre gyre-heap stress; do
 	printf 'volatile int a;\n' | begin $room/a.c
 	breaks words "volatile in $room/"
 	printf 'int a = atomic_thread_fence(b);\n' | begin $room/a.c
@@ -110,6 +110,14 @@ breaks include 'a header of inspect/ in collector/'
 for room in runtime collector; do
 	printf '#include "../collections/table.h"\n' | begin $room/a.c
 	breaks include "a header of collections/ in $room/"
+done
+for room in runtime collector collections; do
+	printf '#include "../serve/text.h"\n' | begin $room/a.c
+	breaks include "a header of serve/ in $room/"
+done
+for header in collector/word.h collections/table.h; do
+	printf '#include "../%s"\n' $header | begin serve/a.c
+	breaks include "$header in serve/"
 done
 for room in gyre-heap stress examples tests/api; do
 	printf '#include "runtime/heap.h"\n' | begin $room/a.c

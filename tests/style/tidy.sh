@@ -10,10 +10,10 @@
 #   spdx      the first line names the licence
 #   purpose   the second line begins the paragraph that says what the file is for
 #   words     ck_ and urcu/rcu_ only in runtime/platform/ and tests/; no volatile, no stand-alone
-#             fence, no usleep in runtime/, collector/, collections/, inspect/, include/, gyre-heap/,
-#             stress/
-#   include   runtime/ includes no header of collector/, collections/ or inspect/, neither of these
-#             one of the other, but for the door collector/capture.h of inspect/; gyre-heap/,
+#             fence, no usleep in runtime/, collector/, collections/, inspect/, serve/, include/,
+#             gyre-heap/, stress/
+#   include   runtime/ includes no header of collector/, collections/, inspect/ or serve/, none of
+#             these one of another, but for the door collector/capture.h of inspect/; gyre-heap/,
 #             stress/, examples/, tests/api/ and
 #             tests/graphs/ include of gyre only <gyre/...>
 #   unfinished  no TODO, FIXME or XXX
@@ -113,7 +113,7 @@ body && raw ~ /^[}]/ {
 		breach("words", "liburcu outside runtime/platform/")
 }
 inside("runtime") || inside("collector") || inside("collections") || inside("inspect") ||
-inside("include") || inside("gyre-heap") || inside("stress") {
+inside("serve") || inside("include") || inside("gyre-heap") || inside("stress") {
 	if (text ~ /(^|[^A-Za-z0-9_])volatile([^A-Za-z0-9_]|$)/)
 		breach("words", "volatile")
 	if (text ~ /atomic_(thread|signal)_fence|__sync_synchronize/)
@@ -139,6 +139,11 @@ raw ~ /^[ \t]*#[ \t]*include/ {
 		breach("include", "a header of inspect/ below it")
 	if ((inside("runtime") || inside("collector")) && name ~ /(^|\/)collections\//)
 		breach("include", "a header of collections/ below it")
+	if (inside("serve") && name ~ /(^|\/)(collector|collections)\//)
+		breach("include", "a header of collector/ or collections/ in serve/")
+	if ((inside("runtime") || inside("collector") || inside("collections")) &&
+	    name ~ /(^|\/)serve\//)
+		breach("include", "a header of serve/ below it")
 	if (name ~ /^(ck_|urcu)/ && !inside("runtime/platform") && !inside("tests"))
 		breach("words", "<" name "> outside runtime/platform/")
 	if ((inside("gyre-heap") || inside("stress") || inside("examples") || inside("tests/api") ||
