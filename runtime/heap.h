@@ -18,6 +18,7 @@
 #include "journal.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
+#include "profile.h"
 #include "slab.h"
 
 struct gyre__collector;
@@ -58,6 +59,7 @@ struct gyre_heap {
 	uint32_t types_count;
 
 	struct gyre__ends ends;
+	struct gyre__profile profile;
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;

@@ -19,6 +19,7 @@
 #include <gyre/finalize.h>
 #include <gyre/heap.h>
 #include <gyre/mutator.h>
+#include <gyre/profile.h>
 #include <gyre/scope.h>
 #include <gyre/slot.h>
 #include <gyre/stats.h>

@@ -4,8 +4,8 @@
  *
  * Between two safe points of a thread, every object that it has loaded or made stays valid. Across
  * a safe point only what a keep frame, a root or a slot of a live object holds stays valid. The
- * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify, gyre_detach
- * and gyre_fork_before; allocation is none.
+ * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify, gyre_detach,
+ * gyre_fork_before and gyre_profile_take; allocation is none.
  */
 #ifndef GYRE_MUTATOR_H
 #define GYRE_MUTATOR_H
