@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * profile_writes.c: a program with known sites that writes its profile in both formats, to the
- * files that it is called with, and prints what must be in them: "place type" and the four values of
- * pprof. check_profile.py reads the files with a decoder of its own and compares.
+ * files that it is called with, and prints what must be in them: "place type" and the four values
+ * of pprof. check_profile.py reads the files with a decoder of its own and compares.
  */
 #include "profiled.h"
 

@@ -4,8 +4,8 @@
  * until nothing is refused; and many calls in a row.
  *
  * Invariants: a call that fails answers that there is no memory and has done nothing, so it is
- * repeated. An allocation that succeeds is a sample or is counted as lost, whatever was refused, and
- * what is a sample is followed to its end. All that was got is given back.
+ * repeated. An allocation that succeeds is a sample or is counted as lost, whatever was refused,
+ * and what is a sample is followed to its end. All that was got is given back.
  */
 #include "insist.h"
 
