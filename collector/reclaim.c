@@ -98,15 +98,6 @@ static void vacate_cells(struct gyre__collector *c, struct gyre__slab *slab, uin
 	}
 }
 
-/* The samples among the cells of a word of a bitmap are samples no more. */
-static void end_samples(struct gyre__collector *c, const struct gyre__slab *slab, uint32_t first,
-			uint64_t cells)
-{
-	for (; cells != 0; cells &= cells - 1)
-		gyre__sample_end(c->heap,
-				 gyre__cell(slab, first + (uint32_t)__builtin_ctzll(cells)));
-}
-
 void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
 		      uint32_t count)
 {
@@ -118,7 +109,7 @@ void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32
 		uint64_t cells = young[at] & gyre__bits_mask(at, cell, cell + count);
 
 		if (__builtin_expect(sampled, 0))
-			end_samples(c, slab, at * 64, cells);
+			gyre__samples_end(c->heap, slab, at * 64, cells);
 		vacate_cells(c, slab, at * 64, cells);
 		young[at] ^= cells;
 		freed[at] |= cells;

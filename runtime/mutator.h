@@ -96,6 +96,7 @@ struct gyre_mutator {
 	size_t handed;                    /* bytes of newborns, not added to the pressure yet */
 	uint64_t sample_rate;             /* profile.h; the heap's at the last boundary */
 	uint64_t sample_dice;             /* 0: not thrown yet */
+	double sample_left;               /* bytes to the next sample */
 
 	struct gyre_heap *heap;
 	/* The two rings: sealed chunks to the collector, empty ones back. */

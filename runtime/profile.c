@@ -3,11 +3,11 @@
  * profile.c: drawing which allocations are sampled, and noting them. Runs on mutator threads, on
  * their slow path of allocation; gyre__sample_end on the collector.
  *
- * An object of n bytes is sampled with probability 1 - exp(-n / rate): the chance that a Poisson
- * process along the allocated bytes, of one event in `rate` of them, has one within it. So the
- * number of objects of one size between two samples is geometric, and without memory: at any point
- * that does not depend on what was drawn it may be drawn anew, which is what happens wherever a run
- * of cells ends early (docs/decisions/0024).
+ * Along the bytes that a thread allocates lie the events of a Poisson process, one in `rate` of
+ * them; an object is sampled if one or more lie within it, which has probability
+ * 1 - exp(-n / rate) for n bytes. The process is without memory: bytes that were passed in vain,
+ * because a run of cells ended early, change nothing about those that follow, as long as what lay
+ * in them is forgotten (docs/decisions/0024).
  *
  * Invariant: without memory a sample is dropped and counted, and nothing else changes.
  */
@@ -151,12 +151,6 @@ enum gyre_status gyre_profile_stop(struct gyre_heap *heap)
 	return status;
 }
 
-void gyre__sampling_turn(struct gyre_mutator *m)
-{
-	/* Acquire pairs with the release in set_rate. */
-	m->sample_rate = atomic_load_explicit(&m->heap->profile.rate, memory_order_acquire);
-}
-
 /* Uniform, above 0 and at most 1. By xorshift64* (Vigna, "An experimental exploration of
  * Marsaglia's xorshift generators, scrambled"); each thread has a sequence of its own, the same in
  * every run. */
@@ -178,19 +172,37 @@ static double draw(struct gyre_mutator *m)
 	return (double)((x * UINT64_C(0x2545f4914f6cdd1d) >> 11) + 1) * 0x1p-53;
 }
 
+/* The distance to the next event, in bytes: exponential. */
+static double draw_distance(struct gyre_mutator *m)
+{
+	return -log(draw(m)) * (double)m->sample_rate;
+}
+
+void gyre__sampling_turn(struct gyre_mutator *m)
+{
+	/* Acquire pairs with the release in set_rate. */
+	uint64_t rate = atomic_load_explicit(&m->heap->profile.rate, memory_order_acquire);
+
+	if (rate == m->sample_rate)
+		return;
+	m->sample_rate = rate;
+	m->sample_left = draw_distance(m);
+}
+
 uint32_t gyre__sample_after(struct gyre_mutator *m, size_t bytes, uint32_t objects)
 {
-	double share, u, after;
+	double span = (double)bytes * objects, passed;
 
 	if (m->sample_rate == 1 || objects == 0)
 		return 0;
-	share = (double)bytes / (double)m->sample_rate;
-	u = draw(m);
-	/* exp(-x) is at least 1 - x, and that is nearly always all there is to know. */
-	if (u <= 1 - share * objects)
+	if (m->sample_left >= span) {
+		m->sample_left -= span;
 		return objects;
-	after = -log(u) / share;
-	return after < objects ? (uint32_t)after : objects;
+	}
+	passed = m->sample_left / (double)bytes;
+	m->sample_left = draw_distance(m);
+	/* By rounding it may have become as many as there are. */
+	return passed < objects ? (uint32_t)passed : objects - 1;
 }
 
 double gyre__sample_weight(size_t bytes, uint64_t rate)
@@ -352,17 +364,14 @@ static uint32_t number_in(uintptr_t entry)
 	return (uint32_t)(entry & ((1u << NUMBER_BITS) - 1)) - 1;
 }
 
-void gyre__sample_end(struct gyre_heap *heap, const void *object)
+/* The entry's object is freed. */
+static void end(struct gyre_heap *heap, gyre__side_entry *entry)
 {
-	gyre__side_entry *entry = gyre__side_find(object, GYRE_SIDE_SAMPLE);
-	struct gyre__tally *tally;
-	uintptr_t word;
-
-	if (entry == NULL)
-		return;
 	/* Relaxed: the boundary that handed the object over ordered it; its cell is handed over
 	 * under a lock. */
-	word = (uintptr_t)atomic_load_explicit(entry, memory_order_relaxed);
+	uintptr_t word = (uintptr_t)atomic_load_explicit(entry, memory_order_relaxed);
+	struct gyre__tally *tally;
+
 	if (word == 0)
 		return;
 	atomic_store_explicit(entry, NULL, memory_order_relaxed);
@@ -371,6 +380,25 @@ void gyre__sample_end(struct gyre_heap *heap, const void *object)
 	atomic_store_explicit(&tally->freed,
 			      atomic_load_explicit(&tally->freed, memory_order_relaxed) + 1,
 			      memory_order_relaxed);
+}
+
+void gyre__sample_end(struct gyre_heap *heap, const void *object)
+{
+	gyre__side_entry *entry = gyre__side_find(object, GYRE_SIDE_SAMPLE);
+
+	if (entry != NULL)
+		end(heap, entry);
+}
+
+void gyre__samples_end(struct gyre_heap *heap, const struct gyre__slab *slab, uint32_t first,
+		       uint64_t cells)
+{
+	gyre__side_entry *row = cells == 0 ? NULL : gyre__side_row(slab, first, GYRE_SIDE_SAMPLE);
+
+	if (row == NULL)
+		return;
+	for (; cells != 0; cells &= cells - 1)
+		end(heap, &row[__builtin_ctzll(cells)]);
 }
 
 bool gyre__sample_of(const struct gyre_heap *heap, const void *object, struct gyre__sample *sample)

@@ -28,6 +28,7 @@
 struct gyre_heap;
 struct gyre_mutator;
 struct gyre_type;
+struct gyre__slab;
 
 #define GYRE_NO_SITE UINT32_MAX
 
@@ -93,6 +94,9 @@ void gyre__sample(struct gyre_mutator *m, const void *object, const void *from);
 
 /* Collector: the object is freed; if it was sampled, it is so no more. */
 void gyre__sample_end(struct gyre_heap *heap, const void *object);
+/* The same for the cells of a word of a bitmap of the slab's; first is a multiple of 64. */
+void gyre__samples_end(struct gyre_heap *heap, const struct gyre__slab *slab, uint32_t first,
+		       uint64_t cells);
 
 /* For each object that a sample stands for itself: the inverse of the probability. */
 double gyre__sample_weight(size_t bytes, uint64_t rate);

@@ -13,6 +13,7 @@
 
 #include "heap.h"
 #include "mutator.h"
+#include "side.h"
 #include "slab.h"
 #include "to_collector.h"
 #include "type.h"
@@ -49,6 +50,10 @@ static bool survey_slab(struct gyre__slab *slab, void *arg)
 	for (cell = 0; cell < slab->shape.cells; cell++) {
 		struct old *old;
 
+		if (cell % 64 == 0 && gyre__side_row(slab, cell, GYRE_SIDE_SAMPLE) == NULL) {
+			cell += 63;
+			continue;
+		}
 		if (!gyre__sample_of(survey->heap, gyre__cell(slab, cell), &sample) ||
 		    sample.number >= survey->count)
 			continue;

@@ -23,7 +23,11 @@ typedef _Atomic(void *) gyre__side_entry;
  * the object, and the collector. */
 gyre__side_entry *gyre__side_find(const void *object, enum gyre__side_kind kind);
 
-/* The same, with room made. NULL without memory. A thread that holds the object. */
+/* The entries of 64 cells of a slab, from a multiple of 64 on; NULL: there is no room for any. */
+gyre__side_entry *gyre__side_row(const struct gyre__slab *slab, uint32_t first,
+				 enum gyre__side_kind kind);
+
+/* The entry of an object, with room made. NULL without memory. A thread that holds the object. */
 gyre__side_entry *gyre__side_make(const void *object, enum gyre__side_kind kind);
 
 /* What the entry says, or NULL. */

@@ -35,7 +35,7 @@ static void draws_are_geometric(void **state)
 		double p = -expm1(-(double)cases[i].bytes / (double)cases[i].rate);
 		uint64_t first = 0, second = 0, none = 0;
 
-		w->m->sample_rate = cases[i].rate;
+		expect_ok(gyre_profile_start(w->heap, cases[i].rate));
 		for (int n = 0; n < DRAWS; n++) {
 			uint32_t passed = gyre__sample_after(w->m, cases[i].bytes, CELLS);
 
@@ -47,12 +47,13 @@ static void draws_are_geometric(void **state)
 		expect_share(first, DRAWS, p);
 		expect_share(second, DRAWS, (1 - p) * p);
 		expect_share(none, DRAWS, pow(1 - p, CELLS));
+		expect_ok(gyre_profile_stop(w->heap));
 		expect(fabs(gyre__sample_weight(cases[i].bytes, cases[i].rate) * p - 1) < 1e-9);
 	}
-	w->m->sample_rate = 1;
+	expect_ok(gyre_profile_start(w->heap, 1));
 	expect_equal(gyre__sample_after(w->m, 16, CELLS), 0);
 	expect(gyre__sample_weight(16, 1) == 1);
-	w->m->sample_rate = 0;
+	expect_ok(gyre_profile_stop(w->heap));
 }
 
 /* What was drawn for the objects behind a boundary must weigh neither less nor more: one or two
