@@ -25,6 +25,7 @@
 #include "platform/memory.h"
 #include "platform/wait.h"
 #include "pressure.h"
+#include "profile.h"
 #include "twin.h"
 
 /* Targets between the fetch of where one is looked up and its use. */
@@ -35,16 +36,6 @@ struct walk {
 	struct gyre__collector *c;
 	struct gyre__capture *capture;
 };
-
-/*
- * Where object was allocated: an index that inspect/build.c finds the name of, or UINT32_MAX. The
- * one place in which a capture learns of allocation sites.
- */
-static uint32_t site_of(const void *object)
-{
-	(void)object;
-	return UINT32_MAX;
-}
 
 static void push(struct gyre__capture *capture, struct gyre__vector *vector, uint64_t word)
 {
@@ -117,7 +108,7 @@ static void copy_object(struct walk *walk, const void *object, uint64_t word)
 	size_t before = capture->targets.count;
 	/* In the engine recycler a birth counts 1 for its thread, for an epoch. */
 	uint64_t count = gyre__rc(word) - gyre__is_newborn(word);
-	uint32_t site = site_of(object);
+	uint32_t site = gyre__site_of(object);
 
 	if (site != UINT32_MAX) {
 		push(capture, &capture->sites, capture->objects.count);

@@ -11,6 +11,7 @@
 #include "platform/tsan.h"
 #include "platform/yield.h"
 #include "poison.h"
+#include "profile.h"
 #include "side.h"
 #include "twin.h"
 #include "type.h"
@@ -57,14 +58,27 @@ static void forget_attachment(const void *object)
 		atomic_store_explicit(entry, NULL, memory_order_relaxed);
 }
 
+#define ATTACHED_OR_SAMPLED ((unsigned)GYRE_SPECIAL_ATTACHED | GYRE_SPECIAL_SAMPLED)
+
+/* What objects of a slab have beside them that is not looked at when they die. */
+static void forget(struct gyre__collector *c, const struct gyre__locator *locator,
+		   const void *object)
+{
+	if (gyre__special(locator) & GYRE_SPECIAL_ATTACHED)
+		forget_attachment(object);
+	if (gyre__has_any(locator, GYRE_SPECIAL_SAMPLED))
+		gyre__sample_end(c->heap, object);
+}
+
 void gyre__free_cell(struct gyre__collector *c, void *object, uint64_t *word)
 {
 	struct gyre__slab *slab = gyre__slab_of(object);
+	const struct gyre__locator *locator = gyre__locator_of(object);
 	uint32_t cell = gyre__cell_index(slab, object);
 
 	GYRE_ASSERT(*word & GYRE_BORN && !(*word & GYRE_LISTED));
-	if (__builtin_expect(gyre__special(gyre__locator_of(object)) & GYRE_SPECIAL_ATTACHED, 0))
-		forget_attachment(object);
+	if (__builtin_expect(gyre__has_any(locator, ATTACHED_OR_SAMPLED), 0))
+		forget(c, locator, object);
 	if (__builtin_expect(*word & GYRE_EXEMPT, 0))
 		gyre__counter_add(&c->heap->counted.exempt, (uint64_t)-1);
 	vacate(c, slab, object);
@@ -93,11 +107,14 @@ void gyre__free_young(struct gyre__collector *c, struct gyre__slab *slab, uint32
 		      uint32_t count)
 {
 	uint64_t *young = gyre__young(slab), *freed = gyre__freed(slab);
+	bool sampled = gyre__has_any(gyre__locator_of(slab->base), GYRE_SPECIAL_SAMPLED);
 	uint32_t at, dead = 0;
 
 	for (at = cell / 64; at * 64 < cell + count; at++) {
 		uint64_t cells = young[at] & gyre__bits_mask(at, cell, cell + count);
 
+		if (__builtin_expect(sampled, 0))
+			gyre__samples_end(c->heap, slab, at * 64, cells);
 		vacate_cells(c, slab, at * 64, cells);
 		young[at] ^= cells;
 		freed[at] |= cells;

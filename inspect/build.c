@@ -17,11 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "profile.h"
 #include "type.h"
+
+#define SITE_BYTES 512 /* of a name; a longer one is cut */
 
 #define COUNT_STICKS ((1u << 25) - 1)
 
 struct builder {
+	struct gyre_heap *heap; /* that names sites */
 	const struct gyre__capture *capture;
 	struct gyre__places *places;
 	struct gyre__graph *graph;
@@ -30,13 +34,6 @@ struct builder {
 	uint32_t type_of_id[GYRE_TYPES_MAX + 1]; /* number in the graph, and 1 */
 	bool starved;
 };
-
-/* The name of an allocation site; NULL: none is known. The other half of what capture.c asks. */
-static const char *site_name(uint32_t site)
-{
-	(void)site;
-	return NULL;
-}
 
 static uint32_t number_type(struct builder *b, const struct gyre_type *type)
 {
@@ -215,9 +212,10 @@ static void add_sites(struct builder *b)
 		return;
 	}
 	for (; graph->sites < known && !b->starved; graph->sites++) {
-		const char *name = site_name(graph->sites);
+		char name[SITE_BYTES];
 
-		graph->site_names[graph->sites] = strdup(name == NULL ? "?" : name);
+		gyre__site_name(b->heap, graph->sites, name, sizeof(name));
+		graph->site_names[graph->sites] = strdup(name);
 		b->starved = graph->site_names[graph->sites] == NULL;
 	}
 }
@@ -278,7 +276,7 @@ size_t gyre__first_root(const struct gyre__graph *graph, uint32_t node)
 	return from;
 }
 
-enum gyre_status gyre__graph_build(const struct gyre__capture *capture,
+enum gyre_status gyre__graph_build(struct gyre_heap *heap, const struct gyre__capture *capture,
 				   struct gyre__places *places, struct gyre__graph *graph)
 {
 	struct builder *b;
@@ -290,6 +288,7 @@ enum gyre_status gyre__graph_build(const struct gyre__capture *capture,
 	b = calloc(1, sizeof(*b));
 	if (b == NULL)
 		return GYRE_NO_MEMORY;
+	b->heap = heap;
 	b->capture = capture;
 	b->places = places;
 	b->graph = graph;

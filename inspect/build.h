@@ -26,8 +26,9 @@ void gyre__places_destroy(struct gyre__places *places);
 /* GYRE__NO_NODE: no object of the capture is there. */
 uint32_t gyre__places_find(struct gyre__places *places, uintptr_t address);
 
-/* Makes the graph. GYRE_NO_MEMORY, GYRE_LIMIT: it is fit for gyre__graph_destroy only. */
-enum gyre_status gyre__graph_build(const struct gyre__capture *capture,
+/* Makes the graph; heap is asked for the names of sites only. GYRE_NO_MEMORY, GYRE_LIMIT: it is fit
+ * for gyre__graph_destroy only. */
+enum gyre_status gyre__graph_build(struct gyre_heap *heap, const struct gyre__capture *capture,
 				   struct gyre__places *places, struct gyre__graph *graph);
 
 /* The index of the first root of node, or of one after it: where one of node's would be. */

@@ -53,7 +53,7 @@ static enum gyre_status take(struct gyre_heap *heap, struct gyre_snapshot **snap
 	if (s == NULL)
 		return GYRE_NO_MEMORY;
 	if (gyre__capture(heap, &s->capture) && gyre__places_init(&s->places, &s->capture))
-		status = gyre__graph_build(&s->capture, &s->places, &s->graph);
+		status = gyre__graph_build(heap, &s->capture, &s->places, &s->graph);
 	drop_bulk(&s->capture);
 	if (status == GYRE_OK)
 		*snapshot = s;

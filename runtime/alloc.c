@@ -21,6 +21,7 @@
 #include "poison.h"
 #include "platform/tsan.h"
 #include "pressure.h"
+#include "profile.h"
 #include "twin.h"
 #include "type.h"
 
@@ -145,18 +146,27 @@ void gyre__bins_relinquish_idle(struct gyre_mutator *m)
 	}
 }
 
+/* The next allocation takes the slow path. What was drawn for it is forgotten, whatever it was: to
+ * look at it and draw once more would be two chances for one object. */
+static void stop_run(struct gyre__bin *bin)
+{
+	bin->bump->limit = bin->bump->cursor;
+	bin->sample_at = NULL;
+}
+
 void gyre__births_seal(struct gyre_mutator *m)
 {
 	struct gyre__bin *bin;
 
 	gyre__bins_relinquish_idle(m);
+	gyre__sampling_turn(m);
 	for (bin = m->born; bin != NULL; bin = bin->next_born) {
 		hand_over_run(m, bin);
 		if (m->tag != 0 && !GYRE_TWIN(not_retagged))
 			unready(m, bin);
 		bin->is_born = false;
 		/* The first allocation of the next epoch takes the slow path and is noticed. */
-		bin->bump->limit = bin->bump->cursor;
+		stop_run(bin);
 	}
 	m->born = NULL;
 	GYRE_ASSERT(m->births_promised == 0);
@@ -205,7 +215,7 @@ void gyre__bins_freeze(struct gyre_mutator *m)
 	struct gyre__bin *bin;
 
 	for (bin = m->held; bin != NULL; bin = bin->next_held)
-		bin->bump->limit = bin->bump->cursor;
+		stop_run(bin);
 }
 
 /* Whether the objects of a type come from one bin, whose bump is in the head's table. */
@@ -392,8 +402,39 @@ static inline void *bump(struct gyre__bin *bin)
 	return object;
 }
 
+/* The run goes up to the next object that is to be sampled, if it is among those that are ready. */
+static void aim(struct gyre_mutator *m, struct gyre__bin *bin)
+{
+	struct gyre_bump *bump = bin->bump;
+	uint32_t cells = (uint32_t)((size_t)(bin->ready - bump->cursor) / bin->cell_bytes);
+	uint32_t passed = gyre__sample_after(m, bin->cell_bytes, cells);
+
+	bump->limit = bump->cursor + (size_t)passed * bin->cell_bytes;
+	bin->sample_at = passed < cells ? bump->limit : NULL;
+}
+
+/* The next cell while allocations are sampled: the one that the run was to end at, or one for which
+ * nothing has been drawn yet. */
+static void *new_sampled(struct gyre_mutator *m, struct gyre__bin *bin, const void *from)
+{
+	char *object = bin->bump->cursor;
+	bool due;
+
+	if (object != bin->sample_at)
+		aim(m, bin);
+	due = object == bin->sample_at;
+	bin->bump->cursor = object + bin->cell_bytes;
+	if (due) {
+		gyre__sample(m, object, from);
+		aim(m, bin);
+	}
+	return object;
+}
+
+/* from: where the call of the host returns to. */
 __attribute__((noinline)) static void *new_slow(struct gyre_mutator *m,
-						const struct gyre_type *type, uint32_t class)
+						const struct gyre_type *type, uint32_t class,
+						const void *from)
 {
 	struct gyre__bin *bin;
 
@@ -409,7 +450,6 @@ __attribute__((noinline)) static void *new_slow(struct gyre_mutator *m,
 		bin->is_born = true;
 		bin->next_born = m->born;
 		m->born = bin;
-		bin->bump->limit = bin->ready;
 	}
 	if (bin->bump->cursor == bin->run_end) {
 		/* A run is handed over, and the next one promised, before the next one is known. */
@@ -423,10 +463,15 @@ __attribute__((noinline)) static void *new_slow(struct gyre_mutator *m,
 	}
 	if (bin->bump->cursor == bin->ready)
 		make_ready(m, bin);
+	/* It was less: since the boundary, or for a sample. */
+	bin->bump->limit = bin->ready;
+	if (__builtin_expect(m->sample_rate != 0, 0))
+		return new_sampled(m, bin, from);
 	return bump(bin);
 }
 
-static void *new_large(struct gyre_mutator *m, const struct gyre_type *type, size_t bytes)
+static void *new_large(struct gyre_mutator *m, const struct gyre_type *type, size_t bytes,
+		       const void *from)
 {
 	uint64_t start = gyre__now_ns();
 	void *object;
@@ -438,13 +483,16 @@ static void *new_large(struct gyre_mutator *m, const struct gyre_type *type, siz
 	if (object != NULL) {
 		hand_over(m, object, 1);
 		gyre__pressure_add(m, bytes);
+		if (m->sample_rate != 0 &&
+		    gyre__sample_after(m, gyre__cell_bytes(gyre__slab_of(object)), 1) == 0)
+			gyre__sample(m, object, from);
 	}
 	gyre__delay_record(&m->heap->shared, GYRE_DELAY_ALLOCATION, gyre__now_ns() - start);
 	return object;
 }
 
 static inline void *new_in_class(struct gyre_mutator *m, const struct gyre_type *type,
-				 uint32_t class)
+				 uint32_t class, const void *from)
 {
 	void *object = NULL;
 
@@ -452,41 +500,53 @@ static inline void *new_in_class(struct gyre_mutator *m, const struct gyre_type 
 				     m->bins[type->head.id].bins != NULL,
 			     1))
 		object = bump(&m->bins[type->head.id].bins[class]);
-	return object != NULL ? object : new_slow(m, type, class);
+	return object != NULL ? object : new_slow(m, type, class, from);
 }
 
-static void *new_sized(struct gyre_mutator *m, const struct gyre_type *type, size_t bytes)
+static inline void *new_sized(struct gyre_mutator *m, const struct gyre_type *type, size_t bytes,
+			      const void *from)
 {
 	if (bytes > GYRE_SLAB_OBJECT_MAX)
-		return new_large(m, type, bytes);
-	return new_in_class(m, type, gyre__size_class(bytes));
+		return new_large(m, type, bytes, from);
+	return new_in_class(m, type, gyre__size_class(bytes), from);
 }
 
-void *gyre_new_slow(struct gyre_mutator *m, const struct gyre_type *type)
-{
-	gyre__check_mutator(m, "gyre_new");
-	if (has_one_size(type))
-		return new_in_class(m, type, 0);
-	if (type->trailing_stride != 0)
-		return gyre_new_array(m, type, 0);
-	return new_large(m, type, type->object_bytes);
-}
-
-void *gyre_new_array(struct gyre_mutator *m, const struct gyre_type *type, size_t length)
+static void *new_array(struct gyre_mutator *m, const struct gyre_type *type, size_t length,
+		       const void *from)
 {
 	size_t bytes;
 	char *object;
 
-	gyre__check_mutator(m, "gyre_new_array");
-	if (type->trailing_stride == 0)
-		return length == 0 ? gyre_new(m, type) : NULL;
 	if (__builtin_mul_overflow(length, type->trailing_stride, &bytes) ||
 	    __builtin_add_overflow(bytes, type->trailing_offset, &bytes))
 		return NULL;
 	if (bytes < type->object_bytes)
 		bytes = type->object_bytes;
-	object = new_sized(m, type, bytes);
+	object = new_sized(m, type, bytes, from);
 	if (object != NULL && type->trailing_length_offset != GYRE_NO_LENGTH)
 		*(size_t *)(object + type->trailing_length_offset) = length;
 	return object;
+}
+
+static void *new_plain(struct gyre_mutator *m, const struct gyre_type *type, const void *from)
+{
+	if (has_one_size(type))
+		return new_in_class(m, type, 0, from);
+	if (type->trailing_stride != 0)
+		return new_array(m, type, 0, from);
+	return new_large(m, type, type->object_bytes, from);
+}
+
+void *gyre_new_slow(struct gyre_mutator *m, const struct gyre_type *type)
+{
+	gyre__check_mutator(m, "gyre_new");
+	return new_plain(m, type, __builtin_return_address(0));
+}
+
+void *gyre_new_array(struct gyre_mutator *m, const struct gyre_type *type, size_t length)
+{
+	gyre__check_mutator(m, "gyre_new_array");
+	if (type->trailing_stride == 0)
+		return length == 0 ? new_plain(m, type, __builtin_return_address(0)) : NULL;
+	return new_array(m, type, length, __builtin_return_address(0));
 }

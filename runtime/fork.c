@@ -19,10 +19,12 @@ static void take_all(struct gyre_heap *heap)
 	gyre__lock_take(&heap->slabs.lock);
 	gyre__lock_take(&heap->chunks.lock);
 	gyre__lock_take(&heap->pressure.lock);
+	gyre__lock_take(&heap->profile.lock);
 }
 
 static void drop_all(struct gyre_heap *heap)
 {
+	gyre__lock_drop(&heap->profile.lock);
 	gyre__lock_drop(&heap->pressure.lock);
 	gyre__lock_drop(&heap->chunks.lock);
 	gyre__lock_drop(&heap->slabs.lock);

@@ -100,13 +100,14 @@ static bool init_locks(struct gyre_heap *heap)
 	       gyre__lock_init(&heap->watchers.lock) && gyre__lock_init(&heap->roots_lock) &&
 	       gyre__lock_init(&heap->fork_lock) && gyre__lock_init(&heap->serving.lock) &&
 	       gyre__slabs_init(&heap->slabs) && gyre__chunks_init(&heap->chunks) &&
-	       gyre__ends_init(heap);
+	       gyre__profile_init(&heap->profile) && gyre__ends_init(heap);
 }
 
 static void destroy(struct gyre_heap *heap)
 {
 	gyre__watchers_destroy(heap);
 	gyre__ends_destroy(heap);
+	gyre__profile_destroy(&heap->profile);
 	gyre__slabs_destroy(&heap->slabs);
 	gyre__chunks_destroy(&heap->chunks);
 	gyre__types_destroy(heap);

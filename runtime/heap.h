@@ -18,6 +18,7 @@
 #include "journal.h"
 #include "platform/thread.h"
 #include "platform/wait.h"
+#include "profile.h"
 #include "slab.h"
 
 struct gyre__collector;
@@ -106,6 +107,7 @@ struct gyre_heap {
 	struct gyre__ends ends;
 	struct gyre__watchers watchers;
 	struct gyre__serving serving;
+	struct gyre__profile profile;
 
 	struct gyre__lock roots_lock;
 	struct gyre_root *roots;

@@ -78,6 +78,7 @@ static void enlist(struct gyre_heap *heap, struct gyre_mutator *m)
 	 * for those before. */
 	phase = atomic_load_explicit(&heap->phase, memory_order_relaxed);
 	heap->engine->enter(m, phase);
+	gyre__sampling_turn(m);
 	if (GYRE_TWIN(newcomer_plain))
 		m->window = false;
 	atomic_store_explicit(&m->phase, phase, memory_order_relaxed);

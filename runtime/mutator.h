@@ -44,7 +44,8 @@ enum gyre__poll {
  * Where the next object of a class comes from: a run of vacant cells, zeroed up to `ready`. Objects
  * from run_start to the bump's cursor were born in the open epoch and are not handed over yet. The
  * bump's limit is what the fast path compares with: `ready`, or less when the next allocation has
- * to take the slow path.
+ * to take the slow path. While allocations are sampled the run ends before the next one that is to
+ * be, which is at sample_at (NULL: not in this run).
  */
 struct gyre__bin {
 	struct gyre_bump *bump; /* in the head's table, or `own` for a class of arrays */
@@ -52,6 +53,7 @@ struct gyre__bin {
 	char *ready;
 	char *run_start;
 	char *run_end;
+	char *sample_at;
 	struct gyre__slab *slab;
 	uint32_t cell_bytes;
 	uint32_t next_cell;          /* where the search for the next run begins */
@@ -93,6 +95,9 @@ struct gyre_mutator {
 	size_t births_room;               /* pairs that fit into births and births_spare */
 	size_t births_promised;           /* pairs that open runs will need */
 	size_t handed;                    /* bytes of newborns, not added to the pressure yet */
+	uint64_t sample_rate;             /* profile.h; the heap's at the last boundary */
+	uint64_t sample_dice;             /* 0: not thrown yet */
+	double sample_left;               /* bytes to the next sample */
 
 	struct gyre_heap *heap;
 	/* The two rings: sealed chunks to the collector, empty ones back. */
@@ -187,7 +192,7 @@ void gyre__bins_relinquish(struct gyre_mutator *m);
 void gyre__bins_destroy(struct gyre_mutator *m);
 /* Whether object is known to be a newborn of m in its open epoch; not all of them are. */
 bool gyre__is_newborn_of(const struct gyre_mutator *m, const void *object);
-/* Makes every later allocation of m fail: in the child of a fork. */
+/* Makes the next allocation of each bin take the slow path, which fails in the child of a fork. */
 void gyre__bins_freeze(struct gyre_mutator *m);
 
 /* gyre_attach; internal: for a thread of gyre's own, or for gyre_heap_close. */

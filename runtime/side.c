@@ -26,19 +26,27 @@ static size_t chunks_of(const struct gyre__slab *slab)
 	return (slab->shape.cells + CELLS_IN_CHUNK - 1) / CELLS_IN_CHUNK;
 }
 
-gyre__side_entry *gyre__side_find(const void *object, enum gyre__side_kind kind)
+gyre__side_entry *gyre__side_row(const struct gyre__slab *slab, uint32_t first,
+				 enum gyre__side_kind kind)
 {
-	const struct gyre__slab *slab = gyre__slab_of(object);
-	uint32_t cell = gyre__cell_index(slab, object);
 	/* Acquire pairs with the release in gyre__side_make, here and below. */
 	struct gyre__side *side = atomic_load_explicit(&slab->side, memory_order_acquire);
 	struct gyre__side_chunk *chunk;
 
 	if (side == NULL)
 		return NULL;
-	chunk = atomic_load_explicit(&side->chunks[kind * side->count + cell / CELLS_IN_CHUNK],
+	chunk = atomic_load_explicit(&side->chunks[kind * side->count + first / CELLS_IN_CHUNK],
 				     memory_order_acquire);
-	return chunk == NULL ? NULL : &chunk->entries[cell % CELLS_IN_CHUNK];
+	return chunk == NULL ? NULL : chunk->entries;
+}
+
+gyre__side_entry *gyre__side_find(const void *object, enum gyre__side_kind kind)
+{
+	const struct gyre__slab *slab = gyre__slab_of(object);
+	uint32_t cell = gyre__cell_index(slab, object);
+	gyre__side_entry *row = gyre__side_row(slab, cell, kind);
+
+	return row == NULL ? NULL : &row[cell % CELLS_IN_CHUNK];
 }
 
 static struct gyre__side *side_of(struct gyre__slab *slab)

@@ -62,6 +62,7 @@ enum gyre__special {
 	GYRE_SPECIAL_FINAL = 1,    /* their type has a finalizer */
 	GYRE_SPECIAL_WEAK = 2,     /* some have weak cells */
 	GYRE_SPECIAL_ATTACHED = 4, /* some own an attachment */
+	GYRE_SPECIAL_SAMPLED = 8,  /* some are samples: nothing to how they die */
 };
 
 /* What it takes to find an object's collector word and slots: written when a slab is laid out. But
@@ -147,9 +148,16 @@ static inline struct gyre__locator *gyre__locator_of(const void *object)
 }
 
 /* Relaxed: a bit that matters was set before the last boundary. */
+static inline bool gyre__has_any(const struct gyre__locator *locator, unsigned special)
+{
+	return (atomic_load_explicit(&locator->special, memory_order_relaxed) & special) != 0;
+}
+
+/* What matters to how objects die: all but samples. */
 static inline unsigned gyre__special(const struct gyre__locator *locator)
 {
-	return atomic_load_explicit(&locator->special, memory_order_relaxed);
+	return atomic_load_explicit(&locator->special, memory_order_relaxed) &
+	       ~(unsigned)GYRE_SPECIAL_SAMPLED;
 }
 
 static inline uint32_t gyre__cell_index(const struct gyre__slab *slab, const void *object)

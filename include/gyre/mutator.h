@@ -5,7 +5,8 @@
  * Between two safe points of a thread, every object that it has loaded or made stays valid. Across
  * a safe point only what a keep frame, a root or a slot of a live object holds stays valid. The
  * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify,
- * gyre_snapshot_take, gyre_dump, gyre_detach and gyre_fork_before; allocation is none.
+ * gyre_snapshot_take, gyre_dump, gyre_profile_take, gyre_detach and gyre_fork_before; allocation is
+ * none.
  */
 #ifndef GYRE_MUTATOR_H
 #define GYRE_MUTATOR_H

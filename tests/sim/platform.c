@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * platform.c: locks, events, clocks, threads and thread-specific data for coroutines, in the place
- * of runtime/platform/wait.c and thread.c, and the last words of runtime/check.c. Runs on the
- * coroutine that calls; the point of each call has been passed before (yield.h).
+ * platform.c: locks, events, clocks, threads, thread-specific data and backtraces for coroutines,
+ * in the place of runtime/platform/wait.c, thread.c and unwind.c, and the last words of
+ * runtime/check.c. Runs on the coroutine that calls; the point of each call has been passed before
+ * (yield.h).
  *
  * Invariants: a lock is given to nobody, whoever runs first takes it; a signal wakes all who wait,
  * and only those; destructors of thread-specific data run in rounds as POSIX has it.
@@ -15,6 +16,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "platform/unwind.h"
 
 static struct {
 	bool used;
@@ -229,6 +231,27 @@ long gyre__thread_tid(void)
 void gyre__thread_name(char *buffer, size_t bytes)
 {
 	snprintf(buffer, bytes, "%s", sim.current->name);
+}
+
+/* Each thread has one frame of its own below where it allocates. */
+unsigned gyre__unwind(const void **frames, unsigned room, const void *from)
+{
+	(void)room;
+	frames[0] = from;
+	frames[1] = (const void *)(uintptr_t)(1 + sim.current->number);
+	return 2;
+}
+
+struct gyre__symbol gyre__symbol_of(const void *address)
+{
+	return (struct gyre__symbol){ .offset = (uintptr_t)address };
+}
+
+bool gyre__mappings_each(bool (*visit)(const struct gyre__mapping *mapping, void *arg), void *arg)
+{
+	(void)visit;
+	(void)arg;
+	return false;
 }
 
 void gyre__misuse(const char *format, ...)
