@@ -23,6 +23,7 @@ void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *block, size_t bytes);
 void *__real_aligned_alloc(size_t align, size_t bytes);
 char *__real_strdup(const char *text);
+FILE *__real_fdopen(int fd, const char *mode);
 void __real_free(void *block);
 void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int fd, long offset);
 void *__real_mremap(void *old, size_t bytes, size_t wanted, int flags);
@@ -44,6 +45,7 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *block, size_t bytes);
 void *__wrap_aligned_alloc(size_t align, size_t bytes);
 char *__wrap_strdup(const char *text);
+FILE *__wrap_fdopen(int fd, const char *mode);
 void __wrap_free(void *block);
 void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int fd, long offset);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, long offset);
@@ -196,6 +198,12 @@ void *__wrap_aligned_alloc(size_t align, size_t bytes)
 char *__wrap_strdup(const char *text)
 {
 	return refused(ENOMEM) ? NULL : counted(__real_strdup(text));
+}
+
+/* Not counted: it is given back inside the C library. */
+FILE *__wrap_fdopen(int fd, const char *mode)
+{
+	return refused(ENOMEM) ? NULL : __real_fdopen(fd, mode);
 }
 
 void __wrap_free(void *block)
