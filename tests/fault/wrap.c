@@ -9,9 +9,9 @@
 #include "wrap.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
