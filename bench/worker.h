@@ -3,7 +3,7 @@
  * worker.h: what a workload and the program around it share. One process runs one workload under
  * one manager, once:
  *
- *   the workload's threads: attach, begin      main: opens the manager
+ *   the workload's threads: attach, begin      main: opens the manager; collects
  *   threads: turns (to warm up)                main: sleeps, says stop
  *   threads: parked                            main: collects, marks the figures
  *   threads: turns (measured)                  main: sleeps, says stop
