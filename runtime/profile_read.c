@@ -39,28 +39,30 @@ static bool is_old(const struct survey *survey, const struct gyre__sample *sampl
 				       sample->born_ns <= survey->now_ns - survey->old_ns);
 }
 
+static void survey_object(struct survey *survey, const void *object)
+{
+	struct gyre__sample sample;
+	struct old *old;
+
+	if (!gyre__sample_of(survey->heap, object, &sample) || sample.number >= survey->count)
+		return;
+	old = &survey->tallies[sample.number];
+	old->count += is_old(survey, &sample);
+	if (sample.born_ns < old->oldest_ns)
+		old->oldest_ns = sample.born_ns;
+}
+
 static bool survey_slab(struct gyre__slab *slab, void *arg)
 {
-	struct survey *survey = arg;
-	struct gyre__sample sample;
-	uint32_t cell;
+	uint32_t first, cell, cells = slab->shape.cells;
 
 	if (!gyre__has_any(gyre__locator_of(slab->base), GYRE_SPECIAL_SAMPLED))
 		return true;
-	for (cell = 0; cell < slab->shape.cells; cell++) {
-		struct old *old;
-
-		if (cell % 64 == 0 && gyre__side_row(slab, cell, GYRE_SIDE_SAMPLE) == NULL) {
-			cell += 63;
+	for (first = 0; first < cells; first += 64) {
+		if (gyre__side_row(slab, first, GYRE_SIDE_SAMPLE) == NULL)
 			continue;
-		}
-		if (!gyre__sample_of(survey->heap, gyre__cell(slab, cell), &sample) ||
-		    sample.number >= survey->count)
-			continue;
-		old = &survey->tallies[sample.number];
-		old->count += is_old(survey, &sample);
-		if (sample.born_ns < old->oldest_ns)
-			old->oldest_ns = sample.born_ns;
+		for (cell = first; cell < first + 64 && cell < cells; cell++)
+			survey_object(arg, gyre__cell(slab, cell));
 	}
 	return true;
 }
