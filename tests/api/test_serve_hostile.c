@@ -206,7 +206,7 @@ static void other_users_are_let_go(void **state)
 {
 	struct world *w = *state;
 	char got[16];
-	int end, fd;
+	int end = 0, fd;
 	pid_t child;
 
 	if (geteuid() != 0)
