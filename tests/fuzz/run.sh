@@ -37,9 +37,21 @@ for argument; do
 	linked=$((linked + 1))
 done
 if [ "$linked" -lt $# ]; then
+	# One after another, by number: two rooms may have a file of the same name.
 	(
 		shift $((linked + 1))
-		cd "$objects" && build -c "$@"
+		number=0
+		for argument; do
+			shift
+			case $argument in
+			*.c) echo "$argument" >> "$objects/sources" ;;
+			*) set -- "$@" "$argument" ;;
+			esac
+		done
+		while IFS= read -r source; do
+			number=$((number + 1))
+			build -c "$@" -o "$objects/$number.o" "$source" || exit 1
+		done < "$objects/sources"
 	) || exit 1
 	for argument; do
 		shift
