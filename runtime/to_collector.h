@@ -29,10 +29,10 @@ enum gyre_status gyre__collector_verify(struct gyre_heap *heap, struct gyre_veri
 					gyre_verify_fn found, void *arg);
 
 /*
- * Has errand(c, arg) done by the collector thread, between two cycles: no object is freed meanwhile,
- * and each slot can be read as it was at the last boundary. Waits for it, and for errands of others
- * before it. The caller's mutators are parked, or the boundary before the errand would wait for
- * them for ever.
+ * Has errand(c, arg) done by the collector thread, between two cycles: no object is freed
+ * meanwhile, and each slot can be read as it was at the last boundary. Waits for it, and for
+ * errands of others before it. The caller's mutators are parked, or the boundary before the errand
+ * would wait for them for ever.
  */
 typedef void gyre__errand_fn(struct gyre__collector *c, void *arg);
 void gyre__collector_errand(struct gyre_heap *heap, gyre__errand_fn *errand, void *arg);
