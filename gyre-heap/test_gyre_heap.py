@@ -155,6 +155,8 @@ def check_retained(name, heap, path, far, node, way):
     said = re.search(r"^retains (\d+) objects, (\d+) bytes", text, re.M)
     check(said and [int(n) for n in said.groups()] == [len(lost), sum(heap.bytes[n] for n in lost)],
           f"{name}: {node} retains something else")
+    if name != "debian":
+        return  # each object of a path takes a search
     # What dominates it is on each path, the nearest last.
     nearest = next((d for d in reversed(way[:-1]) if node not in heap.reach(d)), None)
     said = re.search(r"^dominated by #(\d+)", text, re.M)
@@ -207,8 +209,8 @@ def check_heap(name, chance):
     reachable = sorted(far)
     for node in chance.sample(reachable, 4) + chance.sample(range(len(heap.to)), 2 * small):
         way = check_path(name, heap, path, far, node)
-        if small:
-            check_retained(name, heap, path, far, node, way)
+        # Of a large heap most objects retain little; one that others hang on is more of a question.
+        check_retained(name, heap, path, far, node if small else way[len(way) // 2], way)
     ask("diff", path, path)
 
 

@@ -387,6 +387,46 @@ static void test_long_list(void **state)
 	check_long(true);
 }
 
+/* A list linked in both directions and held by both its ends, as a cache keeps its order: every
+ * node can be reached from either side, so none keeps another alive. What walks the list again for
+ * each of its nodes would not end here. */
+static void test_two_ended_list(void **state)
+{
+	uint32_t *idom = calloc(LONG, sizeof(*idom));
+	uint64_t *bytes = calloc(LONG, sizeof(*bytes)), *objects = calloc(LONG, sizeof(*objects));
+	struct gyre__graph g;
+
+	(void)state;
+	allocate(&g, LONG, 2 * (LONG - 1), 2);
+	g.edges = 0;
+	for (uint32_t i = 0; i < LONG; i++) {
+		g.first[i] = g.edges;
+		g.bytes[i] = UINT64_MAX / LONG * 2; /* half of them is too much for a sum */
+		if (i + 1 < LONG)
+			g.to[g.edges++] = i + 1;
+		if (i > 0)
+			g.to[g.edges++] = i - 1;
+	}
+	g.first[LONG] = g.edges;
+	g.roots[0] = (struct gyre__graph_root){ .node = 0, .name = UINT32_MAX };
+	g.roots[1] = (struct gyre__graph_root){ .node = LONG - 1, .name = UINT32_MAX };
+	assert_true(gyre__graph_dominators(&g, idom, bytes, objects));
+	for (uint32_t i = 0; i < LONG; i++) {
+		assert_int_equal(idom[i], GYRE__NO_NODE);
+		assert_int_equal(objects[i], 1);
+		assert_true(bytes[i] == g.bytes[i]);
+	}
+	g.roots_count = 1;
+	assert_true(gyre__graph_dominators(&g, idom, bytes, objects));
+	assert_int_equal(idom[LONG - 1], LONG - 2);
+	assert_int_equal(objects[1], LONG - 1);
+	assert_true(bytes[1] == UINT64_MAX);
+	free(idom);
+	free(bytes);
+	free(objects);
+	gyre__graph_destroy(&g);
+}
+
 /* One of the calls that take memory; a file for the last. */
 static bool call(int which, const struct gyre__graph *g, const char *path, int *nothing)
 {
@@ -480,9 +520,8 @@ static void test_write_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_long_list),
-		cmocka_unit_test(test_refused_memory),
+		cmocka_unit_test(test_random),         cmocka_unit_test(test_long_list),
+		cmocka_unit_test(test_two_ended_list), cmocka_unit_test(test_refused_memory),
 		cmocka_unit_test(test_write_refused),
 	};
 	const char *given = getenv("GYRE_TEST_SEED");
