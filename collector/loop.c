@@ -431,7 +431,7 @@ void gyre__collector_errand(struct gyre_heap *heap, gyre__errand_fn *errand, voi
 
 	gyre__lock_take(&r->lock);
 	while (r->errand_busy)
-		/* rare: two errands at once */
+		/* Two errands at once. */
 		gyre__event_wait(&r->done, &r->lock, GYRE_FOREVER);
 	r->errand_busy = true;
 	r->errand = errand;
