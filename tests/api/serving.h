@@ -107,12 +107,15 @@ static inline char *serving_ask(const char *path, const char *request, char *ans
 {
 	int fd = serving_connect(path);
 
+	expect(answer != NULL);
 	serving_send(fd, request);
 	shutdown(fd, SHUT_WR); /* the only one, so the answer ends with the connection */
 	serving_read_all(fd, answer, SERVING_ROOM);
 	close(fd);
-	if (strncmp(answer, "ok\n", 3) != 0)
-		fprintf(stderr, "%.20s answered %.200s", request, answer);
+	if (strncmp(answer, "ok\n", 3) != 0) {
+		fprintf(stderr, "%.20s answered ", request);
+		fwrite(answer, 1, strnlen(answer, 200), stderr);
+	}
 	expect(strncmp(answer, "ok\n", 3) == 0);
 	expect(strcmp(answer + strlen(answer) - 2, "\n\n") == 0);
 	answer[strlen(answer) - 1] = 0; /* the empty line */
