@@ -86,6 +86,17 @@ static inline void mm_touch(const void *object)
 
 #include MM_MANAGER
 
+/* What is done once a run, or once a thread: in the manager's own .c file. */
+bool mm_open(const struct mm_options *options);
+void mm_close(void);
+bool mm_attach(mm_thread *m);
+void mm_detach(mm_thread m);
+void mm_collect(mm_thread m);
+bool mm_settle(mm_thread m, uint64_t live);
+void mm_report(void);
+void mm_mark(void);
+void mm_measured(void);
+
 #ifndef MM_CELLS
 #define MM_CELLS 0
 #endif

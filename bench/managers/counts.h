@@ -33,16 +33,7 @@ struct mm_cell;
 
 extern const struct mm_shape *mm_shapes[MM_SHAPES_MAX];
 
-bool mm_open(const struct mm_options *options);
 bool mm_know(const struct mm_shape *shape);
-void mm_close(void);
-bool mm_attach(mm_thread *m);
-void mm_detach(mm_thread m);
-void mm_collect(mm_thread m);
-bool mm_settle(mm_thread m, uint64_t live);
-void mm_report(void);
-void mm_mark(void);
-void mm_measured(void);
 /* The count of object is 0: gives up what it refers to, and frees it. Does not recurse. */
 void mm_die(struct mm_head *object);
 

@@ -27,16 +27,7 @@ struct mm_cell;
 
 extern const struct gyre_type *mm_types[MM_SHAPES_MAX];
 
-bool mm_open(const struct mm_options *options);
 bool mm_know(const struct mm_shape *shape);
-void mm_close(void);
-bool mm_attach(mm_thread *m);
-void mm_detach(mm_thread m);
-void mm_collect(mm_thread m);
-bool mm_settle(mm_thread m, uint64_t live);
-void mm_report(void);
-void mm_mark(void);
-void mm_measured(void);
 
 static inline void *mm_new(mm_thread m, const struct mm_shape *shape)
 {

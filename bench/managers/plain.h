@@ -20,16 +20,6 @@ struct mm_root {
 };
 struct mm_cell;
 
-bool mm_open(const struct mm_options *options);
-void mm_close(void);
-bool mm_attach(mm_thread *m);
-void mm_detach(mm_thread m);
-void mm_collect(mm_thread m);
-bool mm_settle(mm_thread m, uint64_t live);
-void mm_report(void);
-void mm_mark(void);
-void mm_measured(void);
-
 static inline bool mm_know(const struct mm_shape *shape)
 {
 	(void)shape;
