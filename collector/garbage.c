@@ -30,9 +30,10 @@ static void put_in(struct gyre__collector *c, struct gyre__kept *kept)
 	else
 		ends->kept = kept;
 	ends->last_kept = kept;
-	gyre__lock_drop(&ends->lock);
+	/* In the lock: who finds it in the list may drop it at once, and it is gone then. */
 	gyre__counter_add_shared(&c->heap->shared.garbage_cycles, 1);
 	gyre__counter_add_shared(&c->heap->shared.garbage_objects, kept->batch.count);
+	gyre__lock_drop(&ends->lock);
 }
 
 bool gyre__keep_set(struct gyre__collector *c, struct gyre__set *set)
