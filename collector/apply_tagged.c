@@ -23,8 +23,8 @@
  * in the Ring", section 4.
  */
 #include "bits.h"
-#include "edge.h"
 #include "engine.h"
+#include "fetch.h"
 #include "tag.h"
 #include "twin.h"
 
@@ -166,19 +166,19 @@ static void suspect_final(struct gyre__collector *c, struct gyre__slab *slab, ui
 	}
 }
 
-static inline void fetch_slot(const struct gyre__collector *c, uintptr_t entry)
+GYRE_FETCHES fetch_slot(const struct gyre__collector *c, uintptr_t entry)
 {
 	__builtin_prefetch(slot_of(entry), 1);
 	__builtin_prefetch(gyre__word_holding(&c->heap->slabs, slot_of(entry)));
 }
 
-static inline void fetch_sought(const struct gyre__collector *c, uintptr_t entry)
+GYRE_FETCHES fetch_sought(const struct gyre__collector *c, uintptr_t entry)
 {
 	if (entry & SOUGHT)
 		gyre__view_prefetch(c, slot_of(entry));
 }
 
-static inline void fetch_word(const struct gyre__collector *c, uintptr_t object)
+GYRE_FETCHES fetch_word(const struct gyre__collector *c, uintptr_t object)
 {
 	(void)c;
 	if (object != 0)
@@ -285,21 +285,41 @@ static void count_child(void *collector, void *child)
 	gyre__increment(collector, child);
 }
 
-static void scan(struct gyre__collector *c, void *object)
+static void scan(struct gyre__collector *c, void *object, struct gyre__fetching *f)
 {
 	uint64_t *word = gyre__word_of(object);
 
 	if (!(*word & GYRE_PENDING))
 		return;
 	*word &= ~GYRE_PENDING;
-	gyre__each_read(c, object, GYRE_READ_AND_CLEAN, count_child, c);
+	gyre__each_read(c, object, GYRE_READ_AND_CLEAN, gyre__fetch, f);
 }
 
 static void scan_in(struct gyre__collector *c, struct gyre__slab *slab, uint32_t cell,
 		    uint32_t count)
 {
+	struct gyre__fetching f = { .use = count_child, .arg = c };
+
 	while (count-- > 0)
-		scan(c, gyre__cell(slab, cell++));
+		scan(c, gyre__cell(slab, cell++), &f);
+	gyre__fetch_rest(&f);
+}
+
+/* Scans the list of newborns that were reached, to which scanning adds. First come, first served,
+ * as then it is known what comes next. */
+static void scan_list(struct gyre__collector *c, struct gyre__vector *reached)
+{
+	struct gyre__fetching f = { .use = count_child, .arg = c };
+	size_t next = 0;
+
+	while (next < reached->count) {
+		gyre__fetch_object(reached->items, next, reached->count);
+		scan(c, reached->items[next++], &f);
+		/* The queue may still hold what would make the list longer. */
+		if (next == reached->count)
+			gyre__fetch_rest(&f);
+	}
+	reached->count = 0;
 }
 
 /* Counts the references of newborns that were reached, and of those that they reach. */
@@ -308,8 +328,7 @@ static void scan_reached(struct gyre__collector *c)
 	struct gyre__tagged_state *t = &c->tagged;
 
 	do {
-		while (t->reached.count > 0)
-			scan(c, t->reached.items[--t->reached.count]);
+		scan_list(c, &t->reached);
 		if (!t->reached_lost || GYRE_TWIN(lost_forgotten))
 			break;
 		t->reached_lost = false;

@@ -8,15 +8,15 @@
  * released nor a candidate. An increment never clears PURPLE. An increment or decrement clears
  * ORANGE: the set it hits is refused.
  */
-#include "edge.h"
 #include "engine.h"
+#include "fetch.h"
 #include "twin.h"
 #include "type.h"
 
 /* Entries between the fetch of a word and its use. */
 #define AHEAD 12
 
-static inline void prefetch_word(uintptr_t entry)
+GYRE_FETCHES prefetch_word(uintptr_t entry)
 {
 	__builtin_prefetch(gyre__word_of((void *)(entry & ~GYRE_DECREMENT)), 1);
 }

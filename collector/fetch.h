@@ -6,6 +6,9 @@
  * A walk over the references of many objects passes them through a queue: what comes out was
  * fetched GYRE_AHEAD references ago. The order in which they are used stays that in which they were
  * met.
+ *
+ * Functions that do nothing but fetch are inlined by force: the compiler (gcc 12) takes them to be
+ * without effect, and leaves their calls out.
  */
 #ifndef GYRE_COLLECTOR_FETCH_H
 #define GYRE_COLLECTOR_FETCH_H
@@ -15,6 +18,8 @@
 #define GYRE_AHEAD 16
 /* Of a set with no more members than this nothing is fetched: the cache has them. */
 #define GYRE_FETCH_LEAST 64
+
+#define GYRE_FETCHES static inline __attribute__((always_inline)) void
 
 struct gyre__fetching {
 	void (*use)(void *arg, void *child);
@@ -52,14 +57,14 @@ static inline void gyre__fetch_rest(struct gyre__fetching *f)
 }
 
 /* The word of the item that comes GYRE_AHEAD items after the one at i, of count. */
-static inline void gyre__fetch_word(void *const *items, size_t i, size_t count)
+GYRE_FETCHES gyre__fetch_word(void *const *items, size_t i, size_t count)
 {
 	if (i + GYRE_AHEAD < count)
 		__builtin_prefetch(gyre__word_of(items[i + GYRE_AHEAD]), 1);
 }
 
 /* And its slots. */
-static inline void gyre__fetch_object(void *const *items, size_t i, size_t count)
+GYRE_FETCHES gyre__fetch_object(void *const *items, size_t i, size_t count)
 {
 	if (i + GYRE_AHEAD < count) {
 		__builtin_prefetch(items[i + GYRE_AHEAD]);

@@ -20,7 +20,7 @@
  * no object is GRAY without IN_TRACE when it ends. Objects that a far pass has in hand are left to
  * it.
  */
-#include "edge.h"
+#include "fetch.h"
 #include "platform/probes.h"
 #include "twin.h"
 
@@ -78,6 +78,7 @@ static void mark(struct trial *t, void *root, uint64_t *word, size_t budget)
 	for (; head < visited->count && visited->count - start < budget; head++) {
 		void *object = visited->items[head];
 
+		gyre__fetch_object(visited->items, head, visited->count);
 		if (gyre__edge_cost(object) <= WIDE * budget)
 			gyre__each_edge(t->c, object, mark_child, t);
 	}

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "edge.h"
+#include "fetch.h"
 #include "platform/wait.h"
 #include "tag.h"
 
@@ -43,7 +43,7 @@ static uintptr_t *find(const struct gyre__view *view, uintptr_t slot)
 	return &view->pairs[2 * at];
 }
 
-static void prefetch(const struct gyre__view *view, uintptr_t slot)
+GYRE_FETCHES prefetch(const struct gyre__view *view, uintptr_t slot)
 {
 	if (view->room > 0)
 		__builtin_prefetch(&view->pairs[2 * place(view, slot)], 1);

@@ -10,7 +10,7 @@
  */
 #include "workloads/node.h"
 
-#define LIVE 1000000
+#define LIVE 4000000 /* huge pages are 2 MiB: of a tenth of that, 2 bytes an object */
 #define KINDS 5
 #define NODES (KINDS - 1) /* of node_shape */
 
