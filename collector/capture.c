@@ -290,7 +290,9 @@ static void copy_batches(struct gyre__capture *capture, const struct gyre__batch
 	size_t i;
 
 	for (; batch != NULL; batch = batch->next)
-		for (i = batch->unpinned; i < batch->count; i++)
+		/* Relaxed: what its mutator unpins just now is counted until the next boundary. */
+		for (i = atomic_load_explicit(&batch->unpinned, memory_order_relaxed);
+		     i < batch->count; i++)
 			hold(capture, batch->objects[i], GYRE_CAPTURED_PIN, NULL, UINT32_MAX);
 }
 

@@ -98,6 +98,7 @@ struct gyre__requests {
 	uint32_t holds;
 	bool held;
 	gyre__errand_fn *errand; /* what is to be done between two cycles */
+	bool errand_served;      /* the collector is about it */
 	void *errand_arg;
 	bool errand_busy; /* somebody waits for his errand */
 };

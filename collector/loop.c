@@ -209,12 +209,14 @@ static void serve_errand(struct gyre__collector *c)
 
 	gyre__lock_take(&r->lock);
 	errand = r->errand;
+	r->errand_served = errand != NULL;
 	gyre__lock_drop(&r->lock);
 	if (errand == NULL)
 		return;
 	errand(c, r->errand_arg);
 	gyre__lock_take(&r->lock);
 	r->errand = NULL;
+	r->errand_served = false;
 	gyre__event_signal(&r->done);
 	gyre__lock_drop(&r->lock);
 }
@@ -257,6 +259,8 @@ static void run(void *collector)
 		gyre__serve_verify(c);
 		serve_collects(c);
 		serve_errand(c);
+		/* What was served is no cost of the next cycle, by which its length goes. */
+		gyre__counter_set(&c->heap->counted.collector_ns, gyre__cpu_ns());
 		if (!stopped(c))
 			gyre__cycle(c);
 	}

@@ -33,7 +33,7 @@
 static bool asked(const struct gyre__requests *r)
 {
 	return r->stop || r->awake || r->collects_asked != r->collects_done || r->verify_asked ||
-	       r->holds > 0 || r->errand != NULL;
+	       r->holds > 0 || (r->errand != NULL && !r->errand_served);
 }
 
 bool gyre__passes_off(const struct gyre__collector *c)

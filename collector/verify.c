@@ -209,7 +209,8 @@ static void each_batch(struct verifier *v, const struct gyre__batch *batch,
 	size_t i;
 
 	for (; batch != NULL; batch = batch->next)
-		for (i = batch->unpinned; i < batch->count; i++)
+		for (i = atomic_load_explicit(&batch->unpinned, memory_order_relaxed);
+		     i < batch->count; i++)
 			visit(v, batch->objects[i]);
 }
 

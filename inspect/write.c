@@ -8,6 +8,7 @@
 #include "write.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static void put_root(FILE *file, const struct gyre__graph_root *root)
 
 enum gyre_status gyre__graph_write(const struct gyre__graph *g, int fd)
 {
-	int own = dup(fd), error;
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0), error;
 	FILE *file = own < 0 ? NULL : fdopen(own, "w");
 	uint32_t node;
 	size_t i;

@@ -272,10 +272,14 @@ static void call_finalizers(struct gyre_mutator *m, struct gyre__batch *batch)
 
 void gyre__unpin_up_to(struct gyre_mutator *m, struct gyre__batch *batch, size_t count)
 {
-	while (batch->unpinned < count) {
-		if (gyre__spare_reserve(m, m->heap->engine->needs(m, 1))) {
-			uintptr_t object = (uintptr_t)batch->objects[batch->unpinned++];
+	/* Relaxed: only this thread writes it. */
+	size_t n = atomic_load_explicit(&batch->unpinned, memory_order_relaxed);
 
+	while (n < count) {
+		if (gyre__spare_reserve(m, m->heap->engine->needs(m, 1))) {
+			uintptr_t object = (uintptr_t)batch->objects[n++];
+
+			atomic_store_explicit(&batch->unpinned, n, memory_order_relaxed);
 			gyre__journal_add(m, object | GYRE_DECREMENT);
 			continue;
 		}
@@ -298,7 +302,8 @@ void gyre__visit_end(struct gyre_mutator *m, struct gyre__batch *batch)
 	gyre__lock_take(&ends->lock);
 	take_out(&ends->visited, batch);
 	gyre__lock_drop(&ends->lock);
-	batch->count = batch->unpinned = 0;
+	batch->count = 0;
+	atomic_store_explicit(&batch->unpinned, 0, memory_order_relaxed);
 }
 
 void gyre__visits_leave(struct gyre_mutator *m)
@@ -334,14 +339,8 @@ bool gyre__batch_run(struct gyre_mutator *m, uint64_t *ran)
 	if (batch == NULL)
 		return false;
 	*ran = length_of(batch);
-	if (GYRE_TWIN(unpinned_early)) {
-		size_t count = batch->count;
-
-		for (batch->unpinned = 0; batch->unpinned < count; batch->unpinned++)
-			if (gyre__spare_reserve(m, m->heap->engine->needs(m, 1)))
-				gyre__journal_add(m, (uintptr_t)batch->objects[batch->unpinned] |
-							     GYRE_DECREMENT);
-	}
+	if (GYRE_TWIN(unpinned_early))
+		gyre__unpin_up_to(m, batch, batch->count);
 	call_notices(m, batch);
 	call_finalizers(m, batch);
 	unpin(m, batch);

@@ -34,7 +34,7 @@ struct gyre__batch {
 	void **objects;               /* pinned, owners first */
 	size_t count;
 	size_t run;      /* finalizers that have run, or run now */
-	size_t unpinned; /* objects */
+	_Atomic(size_t) unpinned; /* objects; written by the mutator that runs it */
 };
 
 /* A callback on a weak cell. Its batch serves when there is nothing to finalize beside it, so that

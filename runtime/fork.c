@@ -2,9 +2,10 @@
 /*
  * fork.c: what a host calls round fork. Runs on the thread that forks.
  *
- * Invariant: from before to parent (or child) the forking thread holds every lock of the heap and
- * the collector stands between two steps, so the child gets a heap in which nothing is half done;
- * and in the child every path that could touch a lock or a journal finds the heap frozen first.
+ * Invariant: from before to parent (or child) the forking thread holds every lock of the heap that
+ * a mutator may want in the midst of its work, and the collector stands between two steps, so the
+ * child gets a heap in which nothing is half done; and in the child every path that could touch a
+ * lock or a journal finds the heap frozen first.
  */
 #include "heap.h"
 #include "mutator.h"
@@ -92,6 +93,7 @@ enum gyre_status gyre_fork_child(struct gyre_heap *heap)
 		gyre__bins_freeze(m);
 		atomic_store_explicit(&m->head.poll, 0, memory_order_relaxed);
 	}
+	gyre__qsbr_fork_child();
 	if (heap->serving.server != NULL)
 		heap->serving.forget(heap->serving.server);
 	/* The locks stay taken: nothing that runs in a frozen heap takes one. */

@@ -265,7 +265,8 @@ uint32_t gyre__types_count(struct gyre_heap *heap)
 
 const struct gyre_type *gyre_type_next(struct gyre_heap *heap, const struct gyre_type *type)
 {
-	if (heap == NULL)
+	/* In the child of a fork the lock is held for ever. */
+	if (heap == NULL || gyre__frozen(heap))
 		return NULL;
 	if (type != NULL)
 		return type->next;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gyre/snapshot.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +21,6 @@
 #include "metrics.h"
 #include "mutator.h"
 #include "to_collector.h"
-
-#if __has_include(<gyre/snapshot.h>)
-#include <gyre/snapshot.h>
-#define HAS_DUMP 1
-#else
-#define HAS_DUMP 0
-#endif
 
 struct command {
 	const char *name, *argument, *help;
@@ -160,7 +154,6 @@ static void collect(struct gyre__answer *a, const char *argument)
 	a->ticket = gyre__collector_ask(a->heap);
 }
 
-#if HAS_DUMP
 /* A mutator of gyre's own, so that the heap is not busy by it. */
 static enum gyre_status dump_to(struct gyre_heap *heap, int fd)
 {
@@ -181,6 +174,10 @@ static void dump(struct gyre__answer *a, const char *argument)
 	char path[512];
 	int fd;
 
+	if (strlen(argument) >= sizeof(path)) {
+		fail(a, "the path is too long");
+		return;
+	}
 	if (*argument)
 		snprintf(path, sizeof(path), "%s", argument);
 	else
@@ -203,13 +200,6 @@ static void dump(struct gyre__answer *a, const char *argument)
 		fail(a, "%s: %s", path, gyre_status_text(status));
 	}
 }
-#else
-static void dump(struct gyre__answer *a, const char *argument)
-{
-	(void)argument;
-	fail(a, "dump: not built in");
-}
-#endif
 
 static void help(struct gyre__answer *a, const char *argument);
 

@@ -167,8 +167,11 @@ enum gyre_status gyre__listen(struct gyre__listener *listener, const char *path)
 		gyre__listener_end(listener);
 		errno = error;
 	}
-	if (lock >= 0)
+	if (lock >= 0) {
+		/* Also of a copy that a child of a fork may have. */
+		flock(lock, LOCK_UN);
 		close(lock);
+	}
 	return status;
 }
 

@@ -298,8 +298,12 @@ static void stop_at_close(struct gyre_heap *heap)
 {
 	struct gyre__server *s = begin_to_end(heap);
 
-	if (s != NULL)
-		end(s);
+	if (s == NULL)
+		return;
+	/* A dump that has begun waits for a grace period; this thread may be attached elsewhere. */
+	gyre__qsbr_park();
+	end(s);
+	gyre__qsbr_unpark();
 }
 
 /* The socket and the thread are there; unless somebody was faster. */
@@ -382,6 +386,8 @@ size_t gyre_serve_path(struct gyre_heap *heap, char *path, size_t bytes)
 	const char *whole = "";
 	size_t length, copied;
 
+	if (path != NULL && bytes > 0)
+		path[0] = 0;
 	if (heap == NULL || gyre__frozen(heap))
 		return 0;
 	gyre__lock_take(&heap->serving.lock);

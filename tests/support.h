@@ -48,6 +48,23 @@
 #define SUPPORT_SANITIZED 0
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define SUPPORT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SUPPORT_TSAN 1
+#endif
+#endif
+#ifndef SUPPORT_TSAN
+#define SUPPORT_TSAN 0
+#endif
+
+/* Whether everything takes many times as long as in a build for use: then what is done over and
+ * over is done less often. Said for a build with counters by its options. */
+#ifndef SUPPORT_SLOW
+#define SUPPORT_SLOW SUPPORT_SANITIZED
+#endif
+
 /* Whether the library ends the process on misuse; the project's build says so. */
 #ifndef GYRE_CHECKS
 #define GYRE_CHECKS 0
@@ -129,7 +146,8 @@ static inline enum gyre_engine support_engine(void)
 	return GYRE_ENGINE_TAGGED;
 }
 
-/* gyre_heap_open with that engine, if options name none. */
+/* gyre_heap_open with that engine, if options name none; and with a collector that does not give
+ * way, if options do not say how far: tests with more threads than processors wait for it. */
 static inline enum gyre_status support_open_heap(struct gyre_heap **heap,
 						 const struct gyre_options *options)
 {
@@ -140,6 +158,8 @@ static inline enum gyre_status support_open_heap(struct gyre_heap **heap,
 		all = *options;
 	if (all.engine == GYRE_ENGINE_DEFAULT)
 		all.engine = support_engine();
+	if (all.collector_nice == 0)
+		all.collector_nice = -1;
 	return gyre_heap_open(heap, &all);
 }
 

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <urcu-qsbr.h>
+#include <urcu/list.h>
 /* For the reader's registered bit: registering a thread twice aborts the process, and only that bit
  * tells a registered thread that is offline from one that is not registered. */
 #include <urcu/static/urcu-qsbr.h>
@@ -44,6 +45,7 @@ static void enlist(struct gyre__reader *reader)
 {
 	pthread_mutex_lock(&process.lock);
 	reader->listed = true;
+	reader->thread = &URCU_TLS(urcu_qsbr_reader);
 	reader->previous = NULL;
 	reader->next = process.first;
 	if (reader->next != NULL)
@@ -124,6 +126,28 @@ void gyre__qsbr_wait(void)
 		for (reader = process.first; reader != NULL; reader = reader->next)
 			lower_bit(reader);
 	pthread_mutex_unlock(&process.lock);
+}
+
+/* Their records lie in stacks that threads of the child will be given. */
+void gyre__qsbr_fork_child(void)
+{
+	struct gyre__reader *reader, *next;
+
+	/* Who held it is not there. */
+	pthread_mutex_init(&process.lock, NULL);
+	process.waiting = 0;
+	for (reader = process.first; reader != NULL; reader = next) {
+		struct urcu_qsbr_reader *record = reader->thread;
+
+		next = reader->next;
+		if (record == &URCU_TLS(urcu_qsbr_reader))
+			continue;
+		/* Once for a thread that was attached to several heaps. */
+		if (record->registered)
+			cds_list_del(&record->node);
+		record->registered = 0;
+		delist(reader);
+	}
 }
 
 static pthread_mutex_t stop_lock = PTHREAD_MUTEX_INITIALIZER;

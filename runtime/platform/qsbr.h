@@ -27,6 +27,7 @@ struct gyre__reader {
 	_Atomic(uint32_t) *poll;
 	uint32_t bit; /* to be raised in poll */
 	bool listed;
+	void *thread; /* liburcu's record of its thread, while listed */
 	struct gyre__reader *next, *previous;
 };
 
@@ -46,6 +47,9 @@ void gyre__qsbr_unpark(void);
 void gyre__qsbr_quiescent(void);
 /* The collector waits until every online thread of the process has been quiescent once. */
 void gyre__qsbr_wait(void);
+/* In the child of a fork, on its only thread, before it starts or registers another: the others are
+ * in no list any more. */
+void gyre__qsbr_fork_child(void);
 /*
  * One heap of the process at a time brings its mutators to rest: two that share threads would each
  * hold what the other waits for.

@@ -11,6 +11,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/wait.h"
+
 static void *thread_main(void *arg)
 {
 	struct gyre__thread *thread = arg;
@@ -47,9 +49,12 @@ bool gyre__thread_start(struct gyre__thread *thread, const char *name, size_t st
 
 void gyre__thread_join(struct gyre__thread *thread)
 {
+	int cancelled = gyre__uncancelled();
+
 	if (thread->started)
 		pthread_join(thread->id, NULL);
 	thread->started = false;
+	gyre__cancelled_as(cancelled);
 }
 
 bool gyre__leavings_init(struct gyre__leavings *leavings, void (*ended)(void *value))

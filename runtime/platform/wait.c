@@ -48,19 +48,37 @@ void gyre__event_destroy(struct gyre__event *event)
 	pthread_cond_destroy(&event->condition);
 }
 
+int gyre__uncancelled(void)
+{
+	int before;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+	return before;
+}
+
+void gyre__cancelled_as(int before)
+{
+	pthread_setcancelstate(before, NULL);
+}
+
+static bool wait_until(struct gyre__event *event, struct gyre__lock *lock, uint64_t at)
+{
+	struct timespec until = { (time_t)(at / 1000000000u), (long)(at % 1000000000u) };
+
+	return pthread_cond_timedwait(&event->condition, &lock->mutex, &until) != ETIMEDOUT;
+}
+
 bool gyre__event_wait(struct gyre__event *event, struct gyre__lock *lock, uint64_t timeout_ns)
 {
-	struct timespec until;
-	uint64_t at;
+	int cancelled = gyre__uncancelled();
+	bool signalled = true;
 
-	if (timeout_ns == GYRE_FOREVER) {
+	if (timeout_ns == GYRE_FOREVER)
 		pthread_cond_wait(&event->condition, &lock->mutex);
-		return true;
-	}
-	at = gyre__now_ns() + timeout_ns;
-	until.tv_sec = (time_t)(at / 1000000000u);
-	until.tv_nsec = (long)(at % 1000000000u);
-	return pthread_cond_timedwait(&event->condition, &lock->mutex, &until) != ETIMEDOUT;
+	else
+		signalled = wait_until(event, lock, gyre__now_ns() + timeout_ns);
+	gyre__cancelled_as(cancelled);
+	return signalled;
 }
 
 void gyre__event_signal(struct gyre__event *event)
@@ -84,20 +102,27 @@ void gyre__bell_destroy(struct gyre__bell *bell)
 
 void gyre__bell_ring(struct gyre__bell *bell)
 {
+	int cancelled;
+
 	if (bell->fd < 0 || bell->rings)
 		return;
 	bell->rings = true;
+	cancelled = gyre__uncancelled();
 	eventfd_write(bell->fd, 1);
+	gyre__cancelled_as(cancelled);
 }
 
 void gyre__bell_stop(struct gyre__bell *bell)
 {
 	eventfd_t rung;
+	int cancelled;
 
 	if (bell->fd < 0 || !bell->rings)
 		return;
 	bell->rings = false;
+	cancelled = gyre__uncancelled();
 	eventfd_read(bell->fd, &rung);
+	gyre__cancelled_as(cancelled);
 }
 
 static uint64_t read_clock(clockid_t clock)
@@ -121,7 +146,9 @@ uint64_t gyre__cpu_ns(void)
 void gyre__pause_ns(uint64_t ns)
 {
 	struct timespec time = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+	int cancelled = gyre__uncancelled();
 
 	while (nanosleep(&time, &time) != 0 && errno == EINTR)
 		;
+	gyre__cancelled_as(cancelled);
 }

@@ -6,6 +6,10 @@
  * mutators and collector as coroutines on one thread. A lock is held for a few dozen instructions
  * and never while waiting for anything else but its own event; the order in which locks nest is
  * ends, registry, roots, slabs, chunks; the others are leaves.
+ *
+ * No wait is a point at which POSIX cancels a thread: one that is cancelled while it waits would
+ * leave a lock held, or its stack to a collector that writes there. A cancellation takes effect
+ * after the call of gyre, or in a function of the host's.
  */
 #ifndef GYRE_PLATFORM_WAIT_H
 #define GYRE_PLATFORM_WAIT_H
@@ -37,6 +41,10 @@ struct gyre__bell {
 	int fd; /* -1: the bell was not made */
 	bool rings;
 };
+
+/* Brackets round what would be such a point, wait.c's own or others; they nest. */
+int gyre__uncancelled(void);
+void gyre__cancelled_as(int before);
 
 bool gyre__bell_init(struct gyre__bell *bell);
 void gyre__bell_destroy(struct gyre__bell *bell);

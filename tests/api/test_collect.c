@@ -348,7 +348,7 @@ static void moving_rings_live(void **state)
 	expect_ok(gyre_root_init(w->m, &r.roots[0], ring(w, w->m, 200)));
 	expect_ok(gyre_root_init(w->m, &r.roots[1], NULL));
 	thread = thread_start(rotate, &r);
-	for (int i = 0; i < 25; i++)
+	for (int i = 0; i < (SUPPORT_SLOW ? 8 : 25); i++)
 		world_collect(w->m);
 	atomic_store(&r.stop, true);
 	expect_ok(gyre_park(w->m));
@@ -366,6 +366,39 @@ static void moving_rings_live(void **state)
 	expect_live(w->m, 0);
 }
 
+static void *collect_for_ever(void *arg)
+{
+	struct world *w = arg;
+	struct gyre_mutator *m;
+
+	expect_ok(gyre_attach(w->heap, 0, &m));
+	for (;;) {
+		ring(w, m, 2);
+		expect_ok(gyre_collect(m, NULL));
+		pthread_testcancel();
+	}
+	return NULL;
+}
+
+/* No wait of gyre is a point of cancellation: a thread leaves no lock held, and its stack to nobody. */
+static void waiting_threads_may_be_cancelled(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 20; i++) {
+		pthread_t thread = thread_start(collect_for_ever, w);
+		void *end;
+
+		expect_ok(gyre_park(w->m));
+		usleep(500 * i);
+		expect(pthread_cancel(thread) == 0);
+		expect(pthread_join(thread, &end) == 0 && end == PTHREAD_CANCELED);
+		expect_ok(gyre_unpark(w->m));
+		world_collect(w->m);
+	}
+	expect_live(w->m, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +413,7 @@ int main(void)
 		world_test(garbage_of_other_threads_dies),
 		world_test(several_threads_collect_at_once),
 		world_test(moving_rings_live),
+		world_test(waiting_threads_may_be_cancelled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -395,7 +395,7 @@ static int child_asks_frozen(struct gyre_heap *heap)
 	if (gyre_fork_child(heap) != GYRE_OK ||
 	    gyre_metrics(heap, metrics_take, NULL) != GYRE_FROZEN ||
 	    gyre_serve(heap, "@x", NULL) != GYRE_FROZEN || gyre_serve_stop(heap) != GYRE_FROZEN ||
-	    gyre_serve_path(heap, path, sizeof(path)) != 0)
+	    gyre_serve_path(heap, path, sizeof(path)) != 0 || path[0] != 0)
 		return 1;
 	return 0;
 }

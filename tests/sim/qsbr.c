@@ -46,6 +46,11 @@ static void lower_bit(struct gyre__reader *reader)
 	*(uint32_t *)reader->poll &= ~reader->bit;
 }
 
+/* No coroutine is forked. */
+void gyre__qsbr_fork_child(void)
+{
+}
+
 void gyre__qsbr_attach(struct gyre__reader *reader, bool host)
 {
 	struct sim_thread *self = sim.current;
