@@ -352,11 +352,11 @@ static void others_go_on_meanwhile(void **state)
 	struct gyre_options options;
 	struct world *w;
 	pthread_t threads[MUTATORS];
-	unsigned rounds = SUPPORT_SANITIZED ? 1 : 8;
+	unsigned rounds = SUPPORT_SLOW ? 1 : 8;
 
 	(void)state;
 	gyre_options_init(&options);
-	options.heap_limit = (size_t)(SUPPORT_SANITIZED ? 1 : 4) << 20;
+	options.heap_limit = (size_t)(SUPPORT_SLOW ? 1 : 4) << 20;
 	busy.w = w = world_make(&options);
 	atomic_store(&busy.stop, false);
 	make_row(w, &busy.shared, KEPT + 64);

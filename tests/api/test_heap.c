@@ -7,6 +7,7 @@
 #include "support.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -409,6 +410,60 @@ static void threads_are_named_and_block_signals(void **state)
 		sched_yield();
 }
 
+/* The nice value of the thread of this process with this name. */
+static int nice_of(const char *name)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int nice = INT_MAX;
+
+	expect(tasks != NULL);
+	for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+		char path[320], line[64] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm", entry->d_name);
+		if (entry->d_name[0] == '.' || !(file = fopen(path, "r")))
+			continue;
+		if (fgets(line, sizeof(line), file) && strtok(line, "\n") &&
+		    strcmp(line, name) == 0)
+			nice = getpriority(PRIO_PROCESS, (id_t)atoi(entry->d_name));
+		fclose(file);
+	}
+	closedir(tasks);
+	return nice;
+}
+
+static int collector_nice(int option)
+{
+	struct gyre_options options;
+	struct gyre_heap *heap;
+	struct gyre_mutator *m;
+	int nice;
+
+	gyre_options_init(&options);
+	options.name = "barnacle";
+	options.collector_nice = option;
+	expect_ok(gyre_heap_open(&heap, &options));
+	expect_ok(gyre_attach(heap, 0, &m));
+	expect_live(m, 0); /* the collector has run */
+	nice = nice_of("barnacle");
+	expect_ok(gyre_detach(m));
+	expect_ok(gyre_heap_close(heap));
+	while (nice_of("barnacle") != INT_MAX)
+		sched_yield();
+	return nice;
+}
+
+static void the_collector_gives_way(void **state)
+{
+	int own = getpriority(PRIO_PROCESS, 0);
+
+	(void)state;
+	expect_equal(collector_nice(0), own + 5 < 19 ? own + 5 : 19);
+	expect_equal(collector_nice(9), own + 9 < 19 ? own + 9 : 19);
+	expect_equal(collector_nice(-1), own);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +483,7 @@ int main(void)
 		cmocka_unit_test(the_limit_is_hard_and_heals),
 		world_test(collect_soon_asks_for_a_boundary),
 		cmocka_unit_test(threads_are_named_and_block_signals),
+		cmocka_unit_test(the_collector_gives_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

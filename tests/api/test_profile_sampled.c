@@ -112,7 +112,7 @@ static void arrays_are_sampled_by_size(void **state)
 	world_collect(w->m);
 }
 
-enum { THREADS = 2, TOGGLES = SUPPORT_SANITIZED ? 6 : 9 };
+enum { THREADS = 2, TOGGLES = SUPPORT_SLOW ? 6 : 9 };
 
 struct crowd {
 	struct world *w;

@@ -83,7 +83,7 @@ static void host_at_work(struct world *w, unsigned flags)
 	expect_ok(gyre_park(w->m));
 	gate_wait(&h.here, 1);
 	expect_ok(gyre_unpark(w->m));
-	for (uint64_t i = 0; i < 10; i++) {
+	for (uint64_t i = 0; i < (SUPPORT_SLOW ? 3 : 10); i++) {
 		node_new(w, w->m, i);
 		expect(world_collect(w->m) >= 1);
 	}
@@ -160,7 +160,7 @@ static void the_hosts_grace_periods_pass(void **state)
 {
 	struct world *w = *state;
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < (SUPPORT_SLOW ? 5 : 20); i++) {
 		expect_ok(gyre_park(w->m)); /* offline: the wait below is not for itself */
 		urcu_qsbr_synchronize_rcu();
 		expect_ok(gyre_unpark(w->m));

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 #define SLAB_BYTES ((size_t)64 << 10)
-#define ROUNDS(most) (SUPPORT_SANITIZED ? ((most) + 3) / 4 : (most))
+#define ROUNDS(most) (SUPPORT_SLOW ? ((most) + 3) / 4 : (most))
 
 /* A signal that nobody catches: what blocks beyond it has failed. */
 static void blocks_never(void)

@@ -9,7 +9,7 @@
 
 #include "support.h"
 
-enum { WORKERS = 8, LIST = 16, SHARED = 64, SNAPSHOTS = SUPPORT_SANITIZED ? 5 : 60 };
+enum { WORKERS = 8, LIST = 16, SHARED = 64, SNAPSHOTS = SUPPORT_SLOW ? 5 : 40 };
 
 struct race;
 
@@ -144,7 +144,7 @@ static void *work(void *arg)
 		if (i % 16 == 0) {
 			/* So that on few processors the collector has its share. */
 			expect_ok(gyre_park(m));
-			usleep(SUPPORT_SANITIZED ? 2000 : 200);
+			usleep(SUPPORT_SLOW ? 2000 : 200);
 			expect_ok(gyre_unpark(m));
 		}
 		if (i % 512 == 0)

@@ -215,7 +215,7 @@ static void refuse_every(bool whole, unsigned count)
 	unsigned n = 1;
 
 	while (run(whole, n, count))
-		n += SUPPORT_SANITIZED ? 9 : 1;
+		n += SUPPORT_SANITIZED ? 9 : SUPPORT_SLOW ? 3 : 1;
 	fprintf(stderr, "calls up to %u refused, %u at a time\n", n - 1, count);
 	expect(n > 4);
 }

@@ -107,15 +107,15 @@ printf '#include "collector/collector.h"\n' | begin inspect/a.c
 breaks include 'a collector header in inspect/'
 printf '#include "inspect/graph.h"\n' | begin collector/a.c
 breaks include 'a header of inspect/ in collector/'
-for room in runtime collector; do
+for room in runtime collector inspect; do
 	printf '#include "../collections/table.h"\n' | begin $room/a.c
 	breaks include "a header of collections/ in $room/"
 done
-for room in runtime collector collections; do
+for room in runtime collector collections inspect; do
 	printf '#include "../serve/text.h"\n' | begin $room/a.c
 	breaks include "a header of serve/ in $room/"
 done
-for header in collector/word.h collections/table.h; do
+for header in collector/word.h collections/table.h inspect/graph.h; do
 	printf '#include "../%s"\n' $header | begin serve/a.c
 	breaks include "$header in serve/"
 done

@@ -139,10 +139,12 @@ raw ~ /^[ \t]*#[ \t]*include/ {
 		breach("include", "a header of inspect/ below it")
 	if ((inside("runtime") || inside("collector")) && name ~ /(^|\/)collections\//)
 		breach("include", "a header of collections/ below it")
-	if (inside("serve") && name ~ /(^|\/)(collector|collections)\//)
-		breach("include", "a header of collector/ or collections/ in serve/")
-	if ((inside("runtime") || inside("collector") || inside("collections")) &&
-	    name ~ /(^|\/)serve\//)
+	if (inside("serve") && name ~ /(^|\/)(collector|collections|inspect)\//)
+		breach("include", "a header of collector/, collections/ or inspect/ in serve/")
+	if (inside("inspect") && name ~ /(^|\/)collections\//)
+		breach("include", "a header of collections/ in inspect/")
+	if ((inside("runtime") || inside("collector") || inside("collections") ||
+	     inside("inspect")) && name ~ /(^|\/)serve\//)
 		breach("include", "a header of serve/ below it")
 	if (name ~ /^(ck_|urcu)/ && !inside("runtime/platform") && !inside("tests"))
 		breach("words", "<" name "> outside runtime/platform/")

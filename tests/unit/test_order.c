@@ -177,7 +177,7 @@ static void random_graphs(void **state)
 	static struct graph g;
 
 	make(&g, *state);
-	for (unsigned round = 0; round < (SUPPORT_SANITIZED ? 100 : 600); round++) {
+	for (unsigned round = 0; round < (SUPPORT_SLOW ? 100 : 600); round++) {
 		unsigned outside = random_below(8), edges;
 
 		g.count = 5 + random_below(MOST - 5 - outside);
