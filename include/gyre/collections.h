@@ -13,10 +13,10 @@
  * the host calls gyre_finalize_next.
  *
  * A collection is a C structure of one heap. Any attached threads may use it at once, each with its
- * own m; only close wants it alone. None of the calls is a safe point, but as far as a visit is;
- * each takes a lock for a few dozen instructions, none while a function of the host's runs. An
- * object that a call returns is valid until the calling thread's next safe point, as if it had been
- * loaded from a slot. In the child of a fork they return GYRE_FROZEN, NULL, false or 0.
+ * own m; only close wants it alone. None of the calls is a safe point by itself, but a visitor may
+ * reach some; each takes a lock for a few dozen instructions, none while a function of the host's
+ * runs. An object that a call returns is valid until the calling thread's next safe point, as if it
+ * had been loaded from a slot. In the child of a fork they return GYRE_FROZEN, NULL, false or 0.
  *
  * A collection must be closed before its heap is: what it has of malloc is lost otherwise. Its
  * entries count against the limit of the heap (docs/embedding.md has the bytes).

@@ -8,8 +8,8 @@
  *   3. Slots are read and written through the calls of slot.h only.
  *   4. The safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify,
  *      gyre_snapshot_take, gyre_dump, gyre_profile_take, gyre_detach, gyre_fork_before, and what
- *      finalize.h, heap.h and inspect.h name. Allocation is none: it returns NULL at the limit and
- *      moves nothing.
+ *      finalize.h, heap.h, inspect.h and serve.h name. Allocation is none: it returns NULL at the
+ *      limit and moves nothing.
  *   5. A thread that neither reaches a safe point nor parks holds up reclamation (never other
  *      threads), and gyre names it.
  */

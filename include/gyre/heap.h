@@ -3,9 +3,9 @@
  * heap.h: opening, closing, collecting and checking a heap.
  *
  * A heap is a value: a process may have several, nothing is global, nothing is read from the
- * environment. Each heap has one collector thread (named, all signals blocked) and one that watches
- * over it and only ever sleeps and writes to the log. An object belongs to one heap; a slot never
- * refers to an object of another heap.
+ * environment (but by gyre_serve without a path). Each heap has one collector thread (named, all
+ * signals blocked) and one that watches over it and only ever sleeps and writes to the log. An
+ * object belongs to one heap; a slot never refers to an object of another heap.
  */
 #ifndef GYRE_HEAP_H
 #define GYRE_HEAP_H
@@ -59,8 +59,9 @@ struct gyre_options {
 	const char *name;     /* shown in thread names and logs, copied; default "gyre" */
 	size_t heap_limit;    /* bytes of cells, hard; default none */
 	size_t journal_limit; /* bytes of journals, an eighth of it for boundaries; 512 MiB */
-	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB. Where much
-			       * survives more: a fourth of that, at most eight times as much */
+	size_t epoch_bytes;   /* bytes allocated that call for a boundary; default 4 MiB. A fourth
+			       * of what survives, if that is more, but at most eight times this,
+			       * and at most a 32nd of heap_limit */
 	uint64_t epoch_ns;    /* time between boundaries while there is work; 10 ms. Engine tagged:
 			       * up to 256 times that while much is written and little dies */
 	uint64_t stall_ns;    /* a thread that holds up a boundary for so long is named; 1 s */
@@ -75,7 +76,7 @@ struct gyre_options {
 	enum gyre_finalizing finalizing;
 	uint64_t finalizer_ns; /* a finalizer or callback that runs for so long is named; 1 s */
 	int collector_nice; /* added to the nice value of the thread that opens the heap, for the
-			     * collector thread; 1 to 19, default 5; negative: the same value */
+			     * collector thread; 1 to 19, default 5; -1: the same value */
 };
 
 /* Sets size and leaves every other field at its default. Any thread. */
@@ -92,10 +93,10 @@ GYRE_API enum gyre_status gyre_heap_open(struct gyre_heap **heap,
 /*
  * Stops the collector and releases everything that the heap holds, live objects and roots included.
  * Batches of finalizers that wait are run before, and so are those of live objects with the flag
- * GYRE_CLOSE_FINALIZES, on the calling thread; those that are born meanwhile, for a few rounds. Any
- * thread that is not attached to it. GYRE_BUSY: mutators are attached, or it is called from a
- * finalizer; the heap stays open. GYRE_NO_MEMORY: there was none to run finalizers as the flag asks
- * for; the heap stays open. GYRE_FROZEN in the child of a fork.
+ * GYRE_CLOSE_FINALIZES, on the calling thread, and, for a few rounds, those of objects that
+ * finalizers make meanwhile. Any thread that is not attached to it. GYRE_BUSY: mutators are
+ * attached, or it is called from a finalizer; the heap stays open. GYRE_NO_MEMORY: there was none
+ * to run finalizers as the flag asks for; the heap stays open. GYRE_FROZEN in the child of a fork.
  */
 GYRE_API enum gyre_status gyre_heap_close(struct gyre_heap *heap);
 
@@ -144,8 +145,8 @@ typedef void (*gyre_collect_fn)(void *arg, const struct gyre_collect_info *info)
 
 /*
  * Has fn called whenever one of them begins and ends; *id is for gyre_off_collect, after which it
- * is not called any more, nor still running. An end may come without its beginning, if that was
- * before.
+ * is not called any more, nor still running. Who registers while one is under way is told of its
+ * end only.
  * Any thread but the collector's, no lock held that fn takes; not safe points. GYRE_NO_MEMORY,
  * GYRE_INVALID (of gyre_off_collect: there is none with that id), GYRE_FROZEN.
  */
@@ -211,7 +212,7 @@ typedef void (*gyre_verify_fn)(void *arg, const void *object, const char *text);
  * Brings every mutator of the heap to rest (at a safe point or parked), applies all journals,
  * counts every reference anew from the slots, roots and frames alone, and compares. A safe point;
  * other threads are held at their next safe point meanwhile. report and found may be NULL. GYRE_OK,
- * GYRE_DISAGREES, GYRE_NO_MEMORY, GYRE_PARKED, GYRE_FROZEN.
+ * GYRE_DISAGREES, GYRE_NO_MEMORY, GYRE_PARKED, GYRE_INVALID, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify_report *report,
 				      gyre_verify_fn found, void *arg);
@@ -223,7 +224,9 @@ GYRE_API enum gyre_status gyre_verify(struct gyre_mutator *m, struct gyre_verify
  * collector stands still and no thread can attach, detach or take a new slab; the calling thread
  * must call nothing else of gyre but gyre_fork_before of further heaps. In the child the heap is
  * frozen: gyre_load is legal, and so are exec and exit; safe points, park and unpark do nothing;
- * every other call returns GYRE_FROZEN or NULL. GYRE_BUSY: another thread is forking.
+ * every other call returns GYRE_FROZEN, NULL, false or 0, or a figure as it was. A child that was
+ * forked within a function that gyre calls (a visitor, a callback, a finalizer) must not return
+ * from it. GYRE_BUSY: another thread is forking.
  */
 GYRE_API enum gyre_status gyre_fork_before(struct gyre_heap *heap);
 GYRE_API enum gyre_status gyre_fork_parent(struct gyre_heap *heap);

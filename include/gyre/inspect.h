@@ -113,9 +113,10 @@ typedef void (*gyre_visit_edge_fn)(void *arg, size_t from, size_t to);
 GYRE_API enum gyre_status gyre_cycle_edges(struct gyre_mutator *m, const struct gyre_cycle *cycle,
 					   gyre_visit_edge_fn visit, void *arg);
 
-/* Drops the cycle of this number; GYRE_INVALID: there is none. Or all, also what a verdict keeps
- * that was under way when save-all was switched off. One that is being visited is
- * dropped when that visit ends. Safe points. GYRE_PARKED, GYRE_FROZEN. */
+/* gyre_garbage_drop drops the cycle of this number (GYRE_INVALID: there is none),
+ * gyre_garbage_clear all of them, also those that a verdict was about to keep when save-all was
+ * switched off. A cycle that is being visited is dropped when that visit ends. Safe points.
+ * GYRE_PARKED, GYRE_FROZEN. */
 GYRE_API enum gyre_status gyre_garbage_drop(struct gyre_mutator *m, uint64_t id);
 GYRE_API enum gyre_status gyre_garbage_clear(struct gyre_mutator *m);
 

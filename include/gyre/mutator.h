@@ -4,9 +4,7 @@
  *
  * Between two safe points of a thread, every object that it has loaded or made stays valid. Across
  * a safe point only what a keep frame, a root or a slot of a live object holds stays valid. The
- * safe points are gyre_safepoint, gyre_park, gyre_unpark, gyre_collect, gyre_verify,
- * gyre_snapshot_take, gyre_dump, gyre_profile_take, gyre_detach and gyre_fork_before; allocation is
- * none.
+ * safe points are listed in gyre.h, rule 4; allocation is none.
  */
 #ifndef GYRE_MUTATOR_H
 #define GYRE_MUTATOR_H
@@ -32,27 +30,29 @@ enum gyre_attach_flags {
 
 /*
  * Attaches the calling thread to the heap; it must detach before it ends. One thread may be
- * attached to several heaps; it must then be parked in the others while it is in gyre_collect or
- * gyre_verify, as threads that wait in one heap each for the other's boundary would wait for ever.
- * GYRE_ATTACHED: it is attached to this heap already. GYRE_NO_MEMORY, GYRE_FROZEN.
+ * attached to several heaps; it must then be parked in the others while it is in a call that waits
+ * for the collector (gyre_collect, gyre_verify, gyre_snapshot_take, gyre_census and the like), as
+ * threads that wait in one heap each for the other's boundary would wait for ever.
+ * GYRE_ATTACHED: it is attached to this heap already. GYRE_NO_MEMORY, GYRE_INVALID, GYRE_FROZEN.
  */
 GYRE_API enum gyre_status gyre_attach(struct gyre_heap *heap, unsigned flags,
 				      struct gyre_mutator **m);
 
 /*
  * Detaches the calling thread; a safe point; m is gone afterwards. Also legal from a destructor of
- * thread-specific data. GYRE_BUSY: keep frames are open, or a finalizer calls it. A thread that
+ * thread-specific data. GYRE_BUSY: keep frames are open, or a finalizer or a visitor
+ * calls it. GYRE_INVALID, GYRE_FROZEN. A thread that
  * ends while attached is noticed: the log names it, its frames are dropped and its journal is taken
  * over. (It must not end while parked with frames open: until gyre notices, the collector may look
  * into them.)
  */
 GYRE_API enum gyre_status gyre_detach(struct gyre_mutator *m);
 
-/* The heap of a mutator. */
+/* The heap of a mutator. Any thread; not a safe point. */
 GYRE_API struct gyre_heap *gyre_mutator_heap(const struct gyre_mutator *m);
 
 /* Names the calling thread's mutator in logs (copied, cut at 31 bytes). Default: the thread's
- * name. */
+ * name. Takes a lock; not a safe point. */
 GYRE_API void gyre_mutator_name(struct gyre_mutator *m, const char *name);
 
 /*
@@ -90,6 +90,7 @@ static inline void *gyre_new(struct gyre_mutator *m, const struct gyre_type *typ
 	return gyre_new_slow(m, type);
 }
 
+/* gyre_safepoint without its inline part; may take its place at any time. For other languages. */
 GYRE_API void gyre_safepoint_slow(struct gyre_mutator *m);
 
 /*
@@ -133,6 +134,7 @@ GYRE_API void gyre_keep_open(struct gyre_mutator *m, struct gyre_keep *keep, voi
 			     size_t count);
 GYRE_API void gyre_keep_close(struct gyre_keep *keep);
 
+/* What GYRE_KEEP calls: opens the frame. Not for the user. */
 GYRE_API struct gyre_keep *gyre_keep_enter(struct gyre_mutator *m, struct gyre_keep *keep);
 
 #define GYRE_KEEP(m, ...)                                                                          \

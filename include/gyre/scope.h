@@ -11,7 +11,8 @@
  *
  * What was added last is closed first, at the end of the block, and also when it is left by return,
  * break, continue or goto; not by longjmp or exit. Scopes nest as their blocks do. A scope is used
- * by one thread at a time. None of the calls is a safe point, but as far as a closing function is.
+ * by one thread at a time. None of the calls is a safe point, unless a closing function reaches
+ * one.
  */
 #ifndef GYRE_SCOPE_H
 #define GYRE_SCOPE_H

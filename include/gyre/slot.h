@@ -99,7 +99,8 @@ static inline enum gyre_status gyre_store(struct gyre_mutator *m, gyre_ref *slot
 /*
  * The same where the caller promises that no other thread writes this slot during the call (the
  * object's owner, or a lock held). Readers may race. Saves the atomic exchange. Either all writes
- * of a slot are made so, or none is. A debug build detects a second writer and aborts.
+ * of a slot are made so, or none is. A build with -Dchecks=true detects a second writer and
+ * aborts.
  */
 static inline enum gyre_status gyre_store_exclusive(struct gyre_mutator *m, gyre_ref *slot,
 						    const void *value)
@@ -111,7 +112,7 @@ static inline enum gyre_status gyre_store_exclusive(struct gyre_mutator *m, gyre
 
 /*
  * Fills a slot that holds NULL, of an object that no other thread can see yet. The cheapest write.
- * A debug build aborts if the slot held something.
+ * A build with -Dchecks=true aborts if the slot held something.
  */
 static inline enum gyre_status gyre_init(struct gyre_mutator *m, gyre_ref *slot, const void *value)
 {

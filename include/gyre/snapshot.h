@@ -41,14 +41,14 @@ struct gyre_snapshot;
 /*
  * Takes a snapshot. A safe point; the thread is parked while it waits, and while the copy is turned
  * into a graph; in other heaps that it is attached to it must be parked, as for gyre_collect. It
- * waits as long as some other thread neither reaches a safe point nor parks. It takes memory of
- * about 70 bytes an object and 12 a reference, more for a moment. GYRE_NO_MEMORY, GYRE_LIMIT
+ * waits as long as some other thread neither reaches a safe point nor parks. At its height it takes
+ * about 70 bytes an object and 12 a reference; half of that stays. GYRE_NO_MEMORY, GYRE_LIMIT
  * (2^32 - 1 objects or more), GYRE_PARKED, GYRE_FROZEN, GYRE_INVALID.
  */
 GYRE_API enum gyre_status gyre_snapshot_take(struct gyre_mutator *m,
 					     struct gyre_snapshot **snapshot);
 
-/* Also NULL. */
+/* Frees a snapshot; NULL is legal. Any thread, also after its heap was closed. */
 GYRE_API void gyre_snapshot_free(struct gyre_snapshot *snapshot);
 
 struct gyre_snapshot_totals {
@@ -165,7 +165,8 @@ GYRE_API enum gyre_status gyre_snapshot_retainers(struct gyre_snapshot *snapshot
  * GYRE_LIMIT (it cannot be written: see errno). */
 GYRE_API enum gyre_status gyre_snapshot_write(const struct gyre_snapshot *snapshot, int fd);
 
-/* Takes a snapshot, writes it, and frees it; m is parked all the while. A safe point. */
+/* Takes a snapshot, writes it, and frees it; m is parked all the while. A safe point.
+ * GYRE_NO_MEMORY, GYRE_LIMIT (as above), GYRE_PARKED, GYRE_FROZEN, GYRE_INVALID. */
 GYRE_API enum gyre_status gyre_dump(struct gyre_mutator *m, int fd);
 
 #endif

@@ -100,7 +100,8 @@ struct gyre_type_stats {
 	uint64_t reclaimed_by_count, reclaimed_by_cycle; /* objects */
 };
 
-/* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID. */
+/* Fills stats, whose size the caller has set. Any thread; not a safe point. GYRE_INVALID,
+ * GYRE_FROZEN. */
 GYRE_API enum gyre_status gyre_heap_stats(struct gyre_heap *heap, struct gyre_stats *stats);
 
 /*
@@ -114,12 +115,12 @@ GYRE_API enum gyre_status gyre_type_stats(const struct gyre_type *type,
 /*
  * The types of a heap, most recent first, gyre's own (weak cells, the insides of collections) among
  * them: type NULL gives the first, any other the one after it; NULL is the end. Types that are
- * registered meanwhile are left out. Any thread; not a safe point.
+ * registered meanwhile are left out. NULL in the child of a fork. Any thread; not a safe point.
  */
 GYRE_API const struct gyre_type *gyre_type_next(struct gyre_heap *heap,
 						const struct gyre_type *type);
 
-/* "boundary", "journal", "allocation", "pressure". */
+/* "boundary", "journal", "allocation", "pressure". Any thread. */
 GYRE_API const char *gyre_delay_name(enum gyre_delay delay);
 
 #endif

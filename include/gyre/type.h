@@ -50,8 +50,9 @@ struct gyre_trailing {
 
 /*
  * The second choice, for objects whose slots no table can describe. trace is called on the
- * collector thread while mutators run and must call visit(arg, slot) once for each reference slot
- * of object. Its contract:
+ * collector thread, and on any thread that calls gyre_referents, gyre_cycle_edges or
+ * gyre_garbage_write, several at once, while mutators run, and must call visit(arg, slot) once for
+ * each reference slot of object. Its contract:
  *   - it names the same slots at every call from the object's birth (an all-zero object of bytes
  *     bytes) to its death; a slot that is unused holds NULL;
  *   - every slot lies inside the object;

@@ -43,6 +43,7 @@ struct gyre_weak {
  */
 GYRE_API struct gyre_weak *gyre_weak_of(struct gyre_mutator *m, const void *object);
 
+/* gyre_weak_load without its inline part; may take its place at any time. For other languages. */
 GYRE_API void *gyre_weak_load_slow(struct gyre_mutator *m, const struct gyre_weak *cell);
 
 /*
