@@ -22,6 +22,8 @@
 #define MASK (NODES - 1)
 #define BATCH 64
 #define ROUNDS 15
+#define WORDS ((size_t)8 << 20) /* in no cache, and a power of two */
+#define AHEAD 16
 
 struct node {
 	gyre_ref a, b;
@@ -46,6 +48,8 @@ struct bench {
 		void *unused[3];
 	} plain[NODES];
 	void *log[2 * NODES];
+	uint64_t *words; /* WORDS of them, all 0 */
+	size_t at;       /* the word that was visited last */
 	uint64_t sum;
 };
 
@@ -112,6 +116,35 @@ static void bump(struct bench *b, uint64_t count)
 		*(uint64_t *)(void *)(cursor + 16) = i;
 		touch(cursor);
 		cursor += sizeof(b->plain[0]);
+	}
+}
+
+/* All words in turn, in an order that no prefetcher knows: a generator of full period (Knuth, The
+ * Art of Computer Programming, volume 2, section 3.2.1.2). */
+static size_t word_after(size_t at)
+{
+	return (at * 1664525 + 1013904223) & (WORDS - 1);
+}
+
+/* Where the next one lies is known when this one has come. */
+static void miss(struct bench *b, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		b->at = word_after(b->at + b->words[b->at]);
+}
+
+static void miss_fetched(struct bench *b, uint64_t count)
+{
+	size_t ahead = b->at;
+
+	for (unsigned i = 0; i < AHEAD; i++)
+		ahead = word_after(ahead);
+	for (uint64_t i = 0; i < count; i++) {
+		ahead = word_after(ahead);
+		__builtin_prefetch(&b->words[ahead], 1);
+		b->at = word_after(b->at);
+		b->words[b->at] += i >> 63; /* nothing, which the compiler does not know */
+		touch(&b->words[b->at]);
 	}
 }
 
@@ -294,6 +327,8 @@ static struct cost costs[] = {
 	{ "bump", NULL, bump, 1000000, false, { 0 } },
 	{ "malloc and free", NULL, malloc_free, 300000, false, { 0 } },
 	{ "clock", NULL, clock_read, 50000, false, { 0 } },
+	{ "miss of the cache", NULL, miss, 200000, false, { 0 } },
+	{ "miss, fetched 16 ahead", NULL, miss_fetched, 500000, false, { 0 } },
 	{ "gyre_new", "bump", new_object, 1000000, false, { 0 } },
 	{ "gyre_new and gyre_init", "bump", new_and_init, 500000, false, { 0 } },
 	{ "gyre_load", "plain load", load, 1000000, false, { 0 } },
@@ -321,6 +356,10 @@ static bool begin(struct bench *b, bool recycler)
 	struct gyre_options options;
 	struct holder *held;
 
+	b->words = malloc(WORDS * sizeof(*b->words));
+	if (b->words == NULL)
+		return false;
+	memset(b->words, 0, WORDS * sizeof(*b->words)); /* pages of its own */
 	gyre_options_init(&options);
 	options.engine = recycler ? GYRE_ENGINE_RECYCLER : GYRE_ENGINE_TAGGED;
 	if (gyre_heap_open(&b->heap, &options) != GYRE_OK ||
@@ -350,6 +389,7 @@ static bool begin(struct bench *b, bool recycler)
 
 static bool end(struct bench *b)
 {
+	free(b->words);
 	return gyre_root_drop(b->m, &b->root) == GYRE_OK && gyre_detach(b->m) == GYRE_OK &&
 	       gyre_heap_close(b->heap) == GYRE_OK;
 }

@@ -380,7 +380,8 @@ static void *collect_for_ever(void *arg)
 	return NULL;
 }
 
-/* No wait of gyre is a point of cancellation: a thread leaves no lock held, and its stack to nobody. */
+/* No wait of gyre is a point of cancellation: a thread leaves no lock held, and no stack that the
+ * collector still writes to. */
 static void waiting_threads_may_be_cancelled(void **state)
 {
 	struct world *w = *state;
