@@ -482,6 +482,9 @@ class Commands(Folder):
         self.assertIn("| manager | ns_per_op, ns/object (less is better) |", out)
         out, _ = self.call("table", self.file, "--goals")
         self.assertIn("acyclic churn", out)
+        out, _ = self.call("table", self.file, "--brief", "--markdown")
+        self.assertIn("| workload, unit | baseline | tagged |", out)
+        self.assertRegex(out, r"\| trees 20, s \| mimalloc \| [0-9.]+ \([0-9.]+\) \|")
         out, _ = self.call("compare", self.file, self.file, "--all")
         self.assertIn("too few rounds", out)
 

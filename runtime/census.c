@@ -25,10 +25,12 @@ static bool visit_batch(struct gyre_mutator *m, struct gyre__batch *batch,
 	batch->outer = m->visiting;
 	m->visiting = batch;
 	for (i = 0; i < batch->count && more; i++) {
+		const struct gyre_keep *keeps = m->head.keeps;
 		void *object = batch->objects[i];
 
 		gyre__counter_add_shared(&m->heap->shared.census_visits, 1);
 		more = visit(arg, m, object);
+		gyre__returned(m, "a visitor", keeps);
 		if (more) {
 			gyre__unpin_up_to(m, batch, i + 1);
 			continue;

@@ -216,9 +216,7 @@ static void begin(struct gyre_mutator *m, const char *what)
 	atomic_store_explicit(&m->running_since, gyre__now_ns(), memory_order_relaxed);
 }
 
-/* keeps: m's frames before the call. */
-static void end(struct gyre_mutator *m, const char *what, const struct gyre_keep *keeps,
-		gyre__counter *counter)
+void gyre__returned(struct gyre_mutator *m, const char *what, const struct gyre_keep *keeps)
 {
 #if GYRE_CHECKED
 	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
@@ -228,7 +226,16 @@ static void end(struct gyre_mutator *m, const char *what, const struct gyre_keep
 #else
 	(void)what;
 	(void)keeps;
+	if (gyre__mutator_state(m) != GYRE_MUTATOR_RUNNING)
+		gyre_unpark(m);
 #endif
+}
+
+/* keeps: m's frames before the call. */
+static void end(struct gyre_mutator *m, const char *what, const struct gyre_keep *keeps,
+		gyre__counter *counter)
+{
+	gyre__returned(m, what, keeps);
 	atomic_store_explicit(&m->running_since, 0, memory_order_relaxed);
 	gyre__counter_add_shared(counter, 1);
 	gyre_safepoint(m);

@@ -99,6 +99,11 @@ void gyre__batch_queue(struct gyre_heap *heap, struct gyre__batch *batch);
 /* What m was running when its thread ended goes to whoever comes next. */
 void gyre__batch_leave(struct gyre_mutator *m);
 
+/* A function of the host's that m ran, what it is called, has returned. keeps: m's frames before.
+ * It must return with them, and running: with checks it is told so; without, m runs again, as what
+ * follows writes to its journal. */
+void gyre__returned(struct gyre_mutator *m, const char *what, const struct gyre_keep *keeps);
+
 /* Puts a batch of pinned objects that a thread looks at into its list. Lock held. */
 void gyre__visit_begin(struct gyre__ends *ends, struct gyre__batch *batch);
 /* Its objects are unpinned by m's journal, in order, up to number count. Between two of them m may

@@ -124,8 +124,10 @@ enum gyre_status gyre_garbage_visit(struct gyre_mutator *m, gyre_visit_cycle_fn 
 	while (kept != NULL) {
 		struct gyre_cycle cycle = { sizeof(cycle), kept->id, kept->batch.count,
 					    kept->batch.objects, kept->bytes };
+		const struct gyre_keep *keeps = m->head.keeps;
 
 		more = visit(arg, m, &cycle);
+		gyre__returned(m, "a visitor", keeps);
 		gyre__lock_take(&ends->lock);
 		kept = more ? unvisited(kept->next) : NULL;
 		dropped = end(m);

@@ -267,6 +267,7 @@ static void destroy(struct gyre__server *s)
 static void end(struct gyre__server *s)
 {
 	struct gyre_heap *heap = s->heap;
+	int cancelled = gyre__uncancelled(); /* closing is a point of cancellation */
 
 	gyre__lock_take(&heap->serving.lock);
 	gyre__bell_ring(&s->bell);
@@ -276,6 +277,7 @@ static void end(struct gyre__server *s)
 	heap->serving.server = NULL;
 	destroy(s);
 	gyre__lock_drop(&heap->serving.lock);
+	gyre__cancelled_as(cancelled);
 }
 
 /* The server, which the caller is to end; NULL: there is none, or somebody else ends it. */
@@ -306,27 +308,22 @@ static void stop_at_close(struct gyre_heap *heap)
 	gyre__qsbr_unpark();
 }
 
-/* The socket and the thread are there; unless somebody was faster. */
+/* The socket is there, and its thread from now on. Lock held. */
 static enum gyre_status start(struct gyre_heap *heap, struct gyre__server *s)
 {
-	enum gyre_status status = GYRE_OK;
 	char name[16];
 
 	memcpy(name, heap->name, sizeof(name));
 	name[13] = 0;
 	strcat(name, "/s");
-	gyre__lock_take(&heap->serving.lock);
-	if (heap->serving.server != NULL)
-		status = GYRE_BUSY; /* another thread was faster */
-	else if (!gyre__thread_start(&s->thread, name, STACK, run, s))
-		status = GYRE_NO_THREAD;
-	else {
-		heap->serving.stop = stop_at_close;
-		heap->serving.forget = forget;
-		heap->serving.server = s;
+	if (!gyre__thread_start(&s->thread, name, STACK, run, s)) {
+		destroy(s);
+		return GYRE_NO_THREAD;
 	}
-	gyre__lock_drop(&heap->serving.lock);
-	return status;
+	heap->serving.stop = stop_at_close;
+	heap->serving.forget = forget;
+	heap->serving.server = s;
+	return GYRE_OK;
 }
 
 enum gyre_status gyre_serve(struct gyre_heap *heap, const char *path,
@@ -335,7 +332,7 @@ enum gyre_status gyre_serve(struct gyre_heap *heap, const char *path,
 	struct gyre_serve_options all;
 	struct gyre__server *s;
 	enum gyre_status status;
-	bool served;
+	int cancelled;
 
 	if (heap == NULL || (path != NULL && !path[0]) || !read_options(&all, options)) {
 		errno = EINVAL;
@@ -343,17 +340,14 @@ enum gyre_status gyre_serve(struct gyre_heap *heap, const char *path,
 	}
 	if (gyre__frozen(heap))
 		return GYRE_FROZEN;
+	/* In one hold of the lock, which a fork waits for: its child knows of every descriptor. */
+	cancelled = gyre__uncancelled();
 	gyre__lock_take(&heap->serving.lock);
-	served = heap->serving.server != NULL;
+	status = heap->serving.server != NULL ? GYRE_BUSY : make(heap, path, &all, &s);
+	if (status == GYRE_OK)
+		status = start(heap, s);
 	gyre__lock_drop(&heap->serving.lock);
-	if (served)
-		return GYRE_BUSY;
-	status = make(heap, path, &all, &s);
-	if (status != GYRE_OK)
-		return status;
-	status = start(heap, s);
-	if (status != GYRE_OK)
-		destroy(s);
+	gyre__cancelled_as(cancelled);
 	return status;
 }
 

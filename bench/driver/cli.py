@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("table", parents=[baseline], help="the tables")
     one.add_argument("file", type=Path, metavar="FILE.json")
     one.add_argument("--markdown", action="store_true", help="for docs/performance.md")
-    one.add_argument("--goals", action="store_true", help="the table of goals only")
+    which = one.add_mutually_exclusive_group()
+    which.add_argument("--goals", action="store_true", help="the table of goals only")
+    which.add_argument("--brief", action="store_true", help="managers side by side")
     one.set_defaults(do=_table)
 
     one = commands.add_parser("compare", help="B / A, and what is beyond the noise")
@@ -240,18 +242,18 @@ def _run(options: Any) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     keep()
-    _show(results, {}, goals_only=options.goals, markdown=False)
+    _show(results, {}, which="goals" if options.goals else "all", markdown=False)
     if path is not None:
         print(f"samples: {path}")
     return 0 if results.complete else INTERRUPTED
 
 
-def _show(
-    results: Results, overrides: dict[str, str], *, goals_only: bool, markdown: bool
-) -> None:
-    if goals_only:
+def _show(results: Results, overrides: dict[str, str], *, which: str, markdown: bool) -> None:
+    if which == "goals":
         found = [tables.goal_table(results), tables.trouble_table(results)]
         shown = [table for table in found if table is not None]
+    elif which == "brief":
+        shown = tables.brief_tables(results, overrides)
     else:
         shown = tables.all_tables(results, overrides)
     text = tables.markdown if markdown else tables.plain
@@ -271,7 +273,8 @@ def _table(options: Any) -> int:
     if options.goals and tables.goal_table(results) is None:
         raise BenchError(f"{options.file}: no cell of a goal (--goals measures them)")
     overrides = _baselines(options.baseline)
-    _show(results, overrides, goals_only=options.goals, markdown=options.markdown)
+    which = "goals" if options.goals else "brief" if options.brief else "all"
+    _show(results, overrides, which=which, markdown=options.markdown)
     return 0
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import goals, machine
-from .catalog import MMU_WINDOWS, PERCENTILES
+from .catalog import MMU_WINDOWS, PERCENTILES, manager_order
+from .matrix import show_size
 from .results import CellResult, Results
 from .stats import Spread, round_ratios, spread
 from .summary import Block, block, gyre_cells, has_latencies, medians, phases
@@ -226,6 +227,32 @@ def group_tables(results: Results, overrides: Mapping[str, str] | None = None) -
         if has_latencies(cells):
             found.append(latency_table(group.title(), cells, of.baseline))
     return found
+
+
+def brief_tables(results: Results, overrides: Mapping[str, str] | None = None) -> list[Table]:
+    """A table for each number of threads and pinning: a row for each workload and size, a column
+    for each manager, with the median of the workload's first metric and in brackets the median of
+    the ratios to the baseline."""
+    blocks = [block(results, group, overrides) for group in results.groups()]
+    managers = list(dict.fromkeys(row.manager for of in blocks for row in of.rows))
+    managers.sort(key=manager_order)
+    found: dict[tuple[int, str], Table] = {}
+    for of in blocks:
+        key = (of.group.threads, of.group.pin)
+        if key not in found:
+            threads = "1 thread" if key[0] == 1 else f"{key[0]} threads"
+            core = "a spare core" if key[1] == "spare" else "shared cores"
+            columns = ["workload, unit", "baseline", *managers]
+            found[key] = Table(f"{threads}, {core}", columns, [], text_columns=2)
+        rows = {row.manager: row for row in of.rows}
+        size = f" {show_size(of.group.live)}" if of.group.live is not None else ""
+        cells = [f"{of.group.workload}{size}, {of.metric.unit}", of.baseline]
+        for name in managers:
+            row = rows.get(name)
+            ratio = f" ({middle(row.ratio)})" if row and row.ratio else ""
+            cells.append(f"{middle(row.value)}{ratio}" if row and row.value else NONE)
+        found[key].rows.append(cells)
+    return list(found.values())
 
 
 def all_tables(results: Results, overrides: Mapping[str, str] | None = None) -> list[Table]:

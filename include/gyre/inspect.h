@@ -24,8 +24,8 @@
 /*
  * An object is visited, on the thread that called; object is valid until visit returns, whatever
  * safe points lie between. visit may do all that a mutator may: load, store, keep, allocate, park,
- * collect, begin another census; it must return. true: go on. false: stop; then object is valid
- * after the whole call, too, until the thread's next safe point.
+ * collect, begin another census; it must return, unparked and with no keep frame more. true: go on.
+ * false: stop; then object is valid after the whole call, too, until the thread's next safe point.
  */
 typedef bool (*gyre_visit_object_fn)(void *arg, struct gyre_mutator *m, void *object);
 

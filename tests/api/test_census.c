@@ -386,6 +386,34 @@ static void others_go_on_meanwhile(void **state)
 	world_end(w);
 }
 
+static bool park_in_visit(void *arg, struct gyre_mutator *m, void *object)
+{
+	unsigned *visits = arg;
+
+	expect(node_sound(object));
+	expect_ok(gyre_park(m));
+	return ++*visits > 0;
+}
+
+/* A visitor that returns parked is misuse; a build without checks goes on all the same. */
+static void a_parked_visitor_is_unparked(void **state)
+{
+	struct world *w = *state;
+	struct gyre_root roots[3];
+	unsigned visits = 0;
+
+	for (size_t i = 0; i < LENGTH(roots); i++)
+		expect_ok(gyre_root_init(w->m, &roots[i], node_new(w, w->m, i)));
+	if (!GYRE_CHECKS) {
+		expect_ok(gyre_census(w->m, w->node, park_in_visit, &visits));
+		expect_equal(visits, 3);
+		expect_status(gyre_unpark(w->m), GYRE_INVALID);
+	}
+	for (size_t i = 0; i < LENGTH(roots); i++)
+		expect_ok(gyre_root_drop(w->m, &roots[i]));
+	expect_live(w->m, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -394,6 +422,7 @@ int main(void)
 		world_test(censuses_may_be_nested),      world_test(who_refers_to_what),
 		world_test(callbacks_name_slots),        world_test(misuse_is_refused),
 		world_test(a_thread_may_end_in_a_visit), cmocka_unit_test(others_go_on_meanwhile),
+		world_test(a_parked_visitor_is_unparked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

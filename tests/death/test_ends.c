@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_ends.c: deaths by misuse of weak cells and finalizers: of what is no object or no cell, with
- * the mutator of another thread or a parked one, and by finalizers and callbacks that return with
- * their mutator parked or with a keep frame open.
+ * the mutator of another thread or a parked one, and by finalizers, callbacks and visitors that
+ * return with their mutator parked or with a keep frame open.
  */
 #include "harness.h"
 
@@ -258,6 +258,40 @@ static void run_callback(struct world *w, gyre_cleared_fn fn)
 	world_end(w);
 }
 
+static bool visit_soundly(void *arg, struct gyre_mutator *m, void *object)
+{
+	GYRE_KEEP(m, object);
+
+	(void)arg;
+	gyre_safepoint(m);
+	return true;
+}
+
+static bool visit_and_park(void *arg, struct gyre_mutator *m, void *object)
+{
+	(void)arg;
+	(void)object;
+	gyre_park(m);
+	return true;
+}
+
+static bool visit_and_keep(void *arg, struct gyre_mutator *m, void *object)
+{
+	(void)arg;
+	finalize_and_keep(m, object);
+	return true;
+}
+
+static void run_visitor(struct world *w, gyre_visit_object_fn visit)
+{
+	struct gyre_root root;
+
+	expect_ok(gyre_root_init(w->m, &root, node_new(w, w->m, 1)));
+	expect_ok(gyre_census(w->m, NULL, visit, NULL));
+	expect_ok(gyre_root_drop(w->m, &root));
+	world_end(w);
+}
+
 #define RUNS(run, fn)                                                                              \
 	static void runs_##fn(struct world *w)                                                     \
 	{                                                                                          \
@@ -270,6 +304,9 @@ RUNS(run_finalizer, finalize_and_keep)
 RUNS(run_callback, notified)
 RUNS(run_callback, tell_and_park)
 RUNS(run_callback, tell_and_keep)
+RUNS(run_visitor, visit_soundly)
+RUNS(run_visitor, visit_and_park)
+RUNS(run_visitor, visit_and_keep)
 
 static void finalizers_return_as_they_came(void **state)
 {
@@ -280,6 +317,9 @@ static void finalizers_return_as_they_came(void **state)
 	death_expected(runs_finalize_and_keep, "keep frame open", "struct thing");
 	death_expected(runs_tell_and_park, "returned while", "callback of a weak cell");
 	death_expected(runs_tell_and_keep, "keep frame open", "callback of a weak cell");
+	life_expected(runs_visit_soundly);
+	death_expected(runs_visit_and_park, "returned while", "a visitor");
+	death_expected(runs_visit_and_keep, "keep frame open", "a visitor");
 }
 
 int main(void)
