@@ -14,6 +14,7 @@
 #include "oracle.h"
 #include "world.h"
 
+#define OPENINGS_REFUSED 1000
 #define ROUNDS 10
 
 static const struct gyre_type *node_types[SIM_HEAPS];
@@ -121,12 +122,18 @@ void sim_options(struct gyre_options *options)
 	options->log = heard;
 }
 
-/* What can be refused here besides memory is answered by a status of its own. */
-static enum gyre_status open_heap(const struct gyre_options *options)
+/* What can be refused here besides memory is answered by a status of its own. Opening takes so many
+ * calls that, where each is refused by a chance of one half, all of them may not be granted within
+ * a schedule's steps: after so many tries none is refused. */
+static enum gyre_status open_heap(const struct gyre_options *options, unsigned *tries)
 {
+	bool starves = sim.starves;
 	uint64_t before = sim_refused();
-	enum gyre_status status = gyre_heap_open(&sim.heaps[sim.current->heap], options);
+	enum gyre_status status;
 
+	sim.starves = starves && ++*tries <= OPENINGS_REFUSED;
+	status = gyre_heap_open(&sim.heaps[sim.current->heap], options);
+	sim.starves = starves;
 	if ((status == GYRE_NO_THREAD || status == GYRE_LIMIT) && sim_refused() > before)
 		return GYRE_NO_MEMORY;
 	return status;
@@ -138,9 +145,10 @@ void sim_open(const struct gyre_options *options)
 	static const struct gyre_type_desc desc =
 		GYRE_TYPE(struct sim_node, .refs = refs, .refs_count = 1);
 	struct gyre_options usual;
+	unsigned tries = 0;
 
 	sim_options(&usual);
-	sim_insist(open_heap(options != NULL ? options : &usual));
+	sim_insist(open_heap(options != NULL ? options : &usual, &tries));
 	sim_insist(gyre_type_register(sim_heap(), &desc, &node_types[sim.current->heap]));
 	sim_ends_reset();
 }
