@@ -79,7 +79,8 @@ static uint64_t far_part(struct gyre__collector *c)
 void gyre__cycle(struct gyre__collector *c)
 {
 	struct gyre__collector_counters *counted = &c->heap->counted;
-	uint64_t at, cpu, far_cpu;
+	/* Its own cost, by which the length of the next epoch goes. */
+	uint64_t at, start_cpu = gyre__cpu_ns(), cpu, far_cpu;
 	bool untraced = c->untraced;
 
 	c->allocated_at[gyre__counter_get(&counted->epochs) % GYRE_YOUNG_EPOCHS] =
@@ -120,7 +121,7 @@ void gyre__cycle(struct gyre__collector *c)
 	gyre__flush(c);
 	lap(&at, &counted->flush_ns);
 	cpu = gyre__cpu_ns();
-	gyre__pace_adapt(c, cpu - gyre__counter_get(&counted->collector_ns) - far_cpu);
+	gyre__pace_adapt(c, cpu - start_cpu - far_cpu);
 	gyre__counter_set(&counted->collector_ns, cpu);
 	gyre__counter_set(&counted->candidates_waiting, c->far.left);
 	gyre__counter_set(&counted->interval_ns, c->pace.interval_ns);
@@ -259,8 +260,6 @@ static void run(void *collector)
 		gyre__serve_verify(c);
 		serve_collects(c);
 		serve_errand(c);
-		/* What was served is no cost of the next cycle, by which its length goes. */
-		gyre__counter_set(&c->heap->counted.collector_ns, gyre__cpu_ns());
 		if (!stopped(c))
 			gyre__cycle(c);
 	}

@@ -269,6 +269,8 @@ static void end(struct gyre__server *s)
 	struct gyre_heap *heap = s->heap;
 	int cancelled = gyre__uncancelled(); /* closing is a point of cancellation */
 
+	/* A dump that has begun waits for a grace period; this thread may be attached elsewhere. */
+	gyre__qsbr_park();
 	gyre__lock_take(&heap->serving.lock);
 	gyre__bell_ring(&s->bell);
 	gyre__lock_drop(&heap->serving.lock);
@@ -277,6 +279,7 @@ static void end(struct gyre__server *s)
 	heap->serving.server = NULL;
 	destroy(s);
 	gyre__lock_drop(&heap->serving.lock);
+	gyre__qsbr_unpark();
 	gyre__cancelled_as(cancelled);
 }
 
@@ -300,12 +303,8 @@ static void stop_at_close(struct gyre_heap *heap)
 {
 	struct gyre__server *s = begin_to_end(heap);
 
-	if (s == NULL)
-		return;
-	/* A dump that has begun waits for a grace period; this thread may be attached elsewhere. */
-	gyre__qsbr_park();
-	end(s);
-	gyre__qsbr_unpark();
+	if (s != NULL)
+		end(s);
 }
 
 /* The socket is there, and its thread from now on. Lock held. */
@@ -367,9 +366,7 @@ enum gyre_status gyre_serve_stop(struct gyre_heap *heap)
 	/* A dump may be waiting for this very thread's boundary. */
 	m = gyre__leavings_get(&heap->leavings);
 	parked = m != NULL && gyre_park(m) == GYRE_OK;
-	gyre__qsbr_park();
 	end(s);
-	gyre__qsbr_unpark();
 	if (parked)
 		gyre_unpark(m);
 	return GYRE_OK;

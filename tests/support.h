@@ -37,26 +37,22 @@
 
 #include <gyre/gyre.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SUPPORT_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SUPPORT_SANITIZED 1
-#endif
-#endif
-#ifndef SUPPORT_SANITIZED
-#define SUPPORT_SANITIZED 0
+#ifdef __has_feature
+#define SUPPORT_FEATURE(name) __has_feature(name)
+#else
+#define SUPPORT_FEATURE(name) 0
 #endif
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || SUPPORT_FEATURE(thread_sanitizer)
 #define SUPPORT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SUPPORT_TSAN 1
-#endif
-#endif
-#ifndef SUPPORT_TSAN
+#else
 #define SUPPORT_TSAN 0
+#endif
+
+#if SUPPORT_TSAN || defined(__SANITIZE_ADDRESS__) || SUPPORT_FEATURE(address_sanitizer)
+#define SUPPORT_SANITIZED 1
+#else
+#define SUPPORT_SANITIZED 0
 #endif
 
 /* Whether everything takes many times as long as in a build for use: then what is done over and

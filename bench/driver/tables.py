@@ -7,7 +7,7 @@ the others are figures.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import goals, machine
 from .catalog import MMU_WINDOWS, PERCENTILES, manager_order
@@ -236,14 +236,11 @@ def brief_tables(results: Results, overrides: Mapping[str, str] | None = None) -
     blocks = [block(results, group, overrides) for group in results.groups()]
     managers = list(dict.fromkeys(row.manager for of in blocks for row in of.rows))
     managers.sort(key=manager_order)
-    found: dict[tuple[int, str], Table] = {}
+    columns = ["workload, unit", "baseline", *managers]
+    found: dict[str, Table] = {}
     for of in blocks:
-        key = (of.group.threads, of.group.pin)
-        if key not in found:
-            threads = "1 thread" if key[0] == 1 else f"{key[0]} threads"
-            core = "a spare core" if key[1] == "spare" else "shared cores"
-            columns = ["workload, unit", "baseline", *managers]
-            found[key] = Table(f"{threads}, {core}", columns, [], text_columns=2)
+        heading = replace(of.group, live=None).configuration()
+        table = found.setdefault(heading, Table(heading, columns, [], text_columns=2))
         rows = {row.manager: row for row in of.rows}
         size = f" {show_size(of.group.live)}" if of.group.live is not None else ""
         cells = [f"{of.group.workload}{size}, {of.metric.unit}", of.baseline]
@@ -251,7 +248,7 @@ def brief_tables(results: Results, overrides: Mapping[str, str] | None = None) -
             row = rows.get(name)
             ratio = f" ({middle(row.ratio)})" if row and row.ratio else ""
             cells.append(f"{middle(row.value)}{ratio}" if row and row.value else NONE)
-        found[key].rows.append(cells)
+        table.rows.append(cells)
     return list(found.values())
 
 
